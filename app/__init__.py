@@ -1,0 +1,1 @@
+"""The web process: REST API, pages, live updates and figures."""

@@ -1,0 +1,45 @@
+"""The REST API under /api/v1: everything a page can do, a script can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+from app.api import compare, datasets, jobs, recipes, runs, specs, stream, studies, workers
+from app.errors import MEDIA_TYPE, FieldProblem, Problem
+from trainer.spec import ExperimentSpec
+
+PREFIX = "/api/v1"
+
+_REFERENCE = "#/components/schemas/{model}"
+_PROBLEM = {
+    "description": "What went wrong.",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}},
+}
+
+router = APIRouter(prefix=PREFIX, responses={"4XX": _PROBLEM, "5XX": _PROBLEM})
+for _module in (runs, jobs, studies, recipes, compare, datasets, workers, specs, stream):
+    router.include_router(_module.router)
+
+
+def describe(app: FastAPI) -> None:
+    """Make the OpenAPI document say what we do: bodies that we parse, problems in our shape."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        document = make()
+        schemas = document["components"]["schemas"]
+        for model in (ExperimentSpec, Problem, FieldProblem):
+            schema = model.model_json_schema(ref_template=_REFERENCE)
+            schemas.update({**schema.pop("$defs", {}), model.__name__: schema})
+        for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own shape
+            schemas.pop(name, None)
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                operation["responses"].pop("422", None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,291 @@
+"""After training: predictions of new images, exported models, votes; each is a job.
+
+The interactive worker does the work; these routes queue it, ring, and tell how far it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse
+
+from app.answers import JobOut
+from app.bodies import read_document
+from app.dependencies import (
+    BellDep,
+    JobDep,
+    JsonBody,
+    Owner,
+    RunDep,
+    SettingsDep,
+    StoreDep,
+    accepts,
+)
+from app.errors import field_error
+from app.outputs import job_out
+from app.uploads import receive_pictures
+from store.database import Store
+from store.evaluations import evaluations
+from store.jobs import create_job, get_job
+from store.rows import JobRow, RunRow
+from store.runs import get_run
+from store.values import ID_LIMIT
+from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
+
+FOLDER_BODY_LIMIT_BYTES = 64 * 1024
+LOOK_S = 0.1
+WAIT_LIMIT_S = 30
+VOTERS_LIMIT = 50
+SUFFIXES = {"safetensors": "safetensors", "torchscript": "pt"}
+_STARTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": JobOut, "description": "Queued or at work; ask at `url` for more."}
+}
+
+router = APIRouter(tags=["after training"])
+
+Wait = Annotated[float, Query(ge=0, le=WAIT_LIMIT_S, description="Seconds to wait for the result.")]
+
+
+class FolderIn(BaseModel):
+    """Images to classify that lie on the server."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    folder: str = Field(
+        max_length=4096, description="Absolute path of a folder under TUNEBOARD_DATA_ROOTS."
+    )
+
+
+class ExportIn(BaseModel):
+    """What to export."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["safetensors", "torchscript"] = Field(examples=["safetensors"])
+
+
+class VoteIn(BaseModel):
+    """Which runs are to vote, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    runs: list[Annotated[int, Field(ge=1, le=ID_LIMIT)]] = Field(
+        min_length=2, max_length=VOTERS_LIMIT, examples=[[1, 2, 3]]
+    )
+    split: Literal["val", "test"] = "val"
+    method: Literal["majority", "mean"] = "majority"
+    prefer: int | None = Field(
+        None, description="The run that decides ties of a majority; the first where left out."
+    )
+
+
+@router.post(
+    "/runs/{run_id}/predictions",
+    responses=_STARTED,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {
+                                "type": "array",
+                                "items": {"type": "string", "format": "binary"},
+                            }
+                        },
+                    }
+                },
+                "application/json": {"schema": FolderIn.model_json_schema()},
+            },
+        }
+    },
+)
+async def predict(
+    request: Request,
+    response: Response,
+    store: StoreDep,
+    settings: SettingsDep,
+    bell: BellDep,
+    owner: Owner,
+    run: RunDep,
+    media_type: Annotated[str, Depends(accepts("multipart/form-data", "application/json"))],
+    wait_s: Wait = 0,
+) -> JobOut:
+    """Classify images that are sent in a form's `file` fields, or a folder on the server."""
+    _check_trained(run)
+    asked: dict[str, Any] = {"file": f"run-{run.id}-predictions.csv"}
+    if media_type == "application/json":
+        from trainer.datasets.folder import check_folder_allowed  # Pillow comes with it
+
+        body = _folder_of(await read_document(request, FOLDER_BODY_LIMIT_BYTES))
+        folder = await run_in_threadpool(
+            check_folder_allowed, body.folder, settings.data_roots, field="folder"
+        )
+        asked["folder"] = str(folder)
+    else:
+        asked["inputs"] = await receive_pictures(request, settings)
+    job = await run_in_threadpool(create_job, store, "predict", owner, asked, run.id)
+    bell.ring_interactive()
+    return await _answer(response, store, job, wait_s)
+
+
+@router.post("/runs/{run_id}/exports", dependencies=[JsonBody], responses=_STARTED)
+async def export(
+    response: Response,
+    store: StoreDep,
+    bell: BellDep,
+    owner: Owner,
+    run: RunDep,
+    wanted: ExportIn,
+    wait_s: Wait = 0,
+) -> JobOut:
+    """Write a run's model as a file for use elsewhere, checked on real validation images."""
+    _check_trained(run)
+    asked = {"format": wanted.format, "file": f"run-{run.id}.{SUFFIXES[wanted.format]}"}
+    job = await run_in_threadpool(create_job, store, "export", owner, asked, run.id)
+    bell.ring_interactive()
+    return await _answer(response, store, job, wait_s)
+
+
+@router.post("/votes", dependencies=[JsonBody], responses=_STARTED)
+async def vote(
+    response: Response,
+    store: StoreDep,
+    bell: BellDep,
+    owner: Owner,
+    wanted: VoteIn,
+    wait_s: Wait = 0,
+) -> JobOut:
+    """Let runs vote on the images they were all evaluated on."""
+    await run_in_threadpool(_check_voters, store, wanted)
+    asked = {
+        "runs": wanted.runs,
+        "split": wanted.split,
+        "method": wanted.method,
+        "prefer": wanted.prefer or wanted.runs[0],
+        "file": "votes.csv",
+    }
+    job = await run_in_threadpool(create_job, store, "vote", owner, asked)
+    bell.ring_interactive()
+    return await _answer(response, store, job, wait_s)
+
+
+@router.get("/jobs/{job_id}")
+async def show(store: StoreDep, job: JobDep, wait_s: Wait = 0) -> JobOut:
+    """Return a job; with `wait_s` once it has ended, or after that time."""
+    return job_out(await _ended(store, job, wait_s))
+
+
+@router.get("/jobs/{job_id}/file", response_class=FileResponse)
+def download(settings: SettingsDep, job: JobDep) -> FileResponse:
+    """Return the file that a job made: a CSV table or an exported model."""
+    if job.state != "succeeded":
+        raise Conflict(
+            f"Job {job.id} is {job.state}: only one that succeeded has a file.",
+            "" if job.is_over else "Wait for its end.",
+        )
+    path = settings.job_dir(job.id) / job.payload["file"]
+    if not path.is_file():
+        raise NotFound(f"The file of job {job.id} is gone.", "Ask for it again.")
+    is_table = path.suffix == ".csv"
+    return FileResponse(
+        path,
+        filename=path.name,
+        media_type="text/csv; charset=utf-8" if is_table else "application/octet-stream",
+        # Tensors hardly shrink: without this each would be compressed on the way.
+        headers={} if is_table else {"content-encoding": "identity"},
+    )
+
+
+def _check_trained(run: RunRow) -> None:
+    """Check that the run's trained model is here.
+
+    Raises:
+        Conflict: If it is not.
+    """
+    if run.external:
+        raise Conflict(f"Run {run.id} was reported by a script: its model is not here.")
+    if run.status != "succeeded":
+        raise Conflict(
+            f"Run {run.id} is {run.status}: only a run that succeeded has a trained model.",
+            "" if run.is_terminal else "Wait for its end.",
+        )
+
+
+def _check_voters(store: Store, wanted: VoteIn) -> None:
+    """Check that the runs can vote.
+
+    Raises:
+        NotFound: If there is no such run.
+        InvalidInput: If a run is named twice, or the preferred one is not among them.
+        Conflict: If one has no predictions, or not of the same images.
+    """
+    if len(set(wanted.runs)) < len(wanted.runs):
+        raise InvalidInput.of(FieldError("runs", wanted.runs, "each run once"))
+    if wanted.prefer is not None and wanted.prefer not in wanted.runs:
+        raise InvalidInput.of(FieldError("prefer", wanted.prefer, "one of the runs that vote"))
+    for run_id in wanted.runs:
+        _check_trained(get_run(store, run_id))
+    rows = {row.run_id: row for row in evaluations(store, wanted.runs) if row.split == wanted.split}
+    for run_id in wanted.runs:
+        if run_id not in rows:
+            raise Conflict(
+                f"Run {run_id} was not evaluated on a {wanted.split} split.", "Leave it out."
+            )
+    first = rows[wanted.runs[0]]
+    names = [one["name"] for one in first.classes]
+    different = [
+        run_id
+        for run_id in wanted.runs[1:]
+        if rows[run_id].samples_fingerprint != first.samples_fingerprint
+        or [one["name"] for one in rows[run_id].classes] != names
+    ]
+    if different:
+        others = ", ".join(map(str, different))
+        several = len(different) > 1
+        raise Conflict(
+            f"Run{'s' if several else ''} {others} {'were' if several else 'was'} evaluated on "
+            f"other {wanted.split} images than run {first.run_id}.",
+            "Let only runs vote that share dataset, split shares and split seed.",
+        )
+
+
+def _folder_of(document: object) -> FolderIn:
+    """Return the folder that a JSON body names.
+
+    Raises:
+        InvalidInput: If it names none.
+    """
+    try:
+        return FolderIn.model_validate(document)
+    except ValidationError as error:
+        raise InvalidInput.of(
+            *(
+                field_error(problem, [str(part) for part in problem["loc"]])
+                for problem in error.errors(include_url=False)
+            )
+        ) from error
+
+
+async def _answer(response: Response, store: Store, job: JobRow, wait_s: float) -> JobOut:
+    job = await _ended(store, job, wait_s)
+    response.status_code = 200 if job.is_over else 202
+    response.headers["location"] = f"/api/v1/jobs/{job.id}"
+    return job_out(job)
+
+
+async def _ended(store: Store, job: JobRow, wait_s: float) -> JobRow:
+    """Return the job once it has ended, or as it is after `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    while not job.is_over and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_S)
+        job = await run_in_threadpool(get_job, store, job.id)
+    return job

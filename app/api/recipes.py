@@ -1,0 +1,94 @@
+"""Recipes: published studies, ready to launch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.answers import RecipeOut, RecipeRunOut, RecipesOut, StudyOut
+from app.dependencies import BellDep, JsonBody, Owner, SettingsDep, StoreDep
+from app.outputs import run_outs, study_out
+from app.submit import submit_recipe
+from store.runs import runs_by_ids
+from trainer.recipes import Recipe, load_recipe, load_recipes
+
+router = APIRouter(prefix="/recipes", tags=["recipes"])
+
+Name = Annotated[str, Path(max_length=200, examples=["s1-ants-and-bees"])]
+
+
+class LaunchIn(BaseModel):
+    """How to launch a recipe."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str | None = Field(
+        None, min_length=1, max_length=100, description="In place of the recipe's."
+    )
+    epochs: int | None = Field(None, ge=1, le=10_000, description="In place of each run's.")
+    scale: Literal["full", "small"] = Field(
+        "full", description="small: fewer and smaller images and two epochs, for a laptop."
+    )
+    substitute: bool = Field(
+        False,
+        description="Networks whose weights come with a package in place of those whose weights "
+        "are downloaded; their rows say so.",
+    )
+
+
+@router.get("")
+def index() -> RecipesOut:
+    """List the recipes, without their runs."""
+    return RecipesOut(recipes=[_out(recipe, with_runs=False) for recipe in load_recipes()])
+
+
+@router.get("/{name}")
+def show(name: Name) -> RecipeOut:
+    """Return a recipe with its specs and what its authors reported."""
+    return _out(load_recipe(name), with_runs=True)
+
+
+@router.post("/{name}/launch", status_code=201, dependencies=[JsonBody])
+def launch(
+    response: Response,
+    name: Name,
+    how: LaunchIn,
+    store: StoreDep,
+    settings: SettingsDep,
+    bell: BellDep,
+    owner: Owner,
+) -> StudyOut:
+    """Launch a recipe's runs as a study, all or none."""
+    row = submit_recipe(
+        store,
+        settings,
+        bell,
+        load_recipe(name),
+        owner=owner,
+        dataset=how.dataset,
+        epochs=how.epochs,
+        small=how.scale == "small",
+        substitute=how.substitute,
+    )
+    response.headers["location"] = f"/api/v1/studies/{row.id}"
+    return study_out(row, run_outs(store, runs_by_ids(store, row.run_ids)))
+
+
+def _out(recipe: Recipe, *, with_runs: bool) -> RecipeOut:
+    runs = [
+        RecipeRunOut(
+            spec=run.spec, reported=list(run.reported), substitutable=run.substitute is not None
+        )
+        for run in (recipe.runs if with_runs else ())
+    ]
+    return RecipeOut(
+        name=recipe.key,
+        title=recipe.name,
+        note=recipe.note,
+        dataset=recipe.dataset,
+        study_data=recipe.study_data,
+        runs_total=len(recipe.runs),
+        runs=runs,
+    )

@@ -1,0 +1,17 @@
+"""All pages' routes in one router."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.pages.compare import router as compare
+from app.pages.datasets import router as datasets
+from app.pages.launch import router as launch
+from app.pages.run import router as run
+from app.pages.runs import router as runs
+from app.pages.studies import router as studies
+from app.pages.workers import router as workers
+
+router = APIRouter()
+for part in (runs, launch, run, compare, datasets, studies, workers):
+    router.include_router(part)

@@ -1,0 +1,201 @@
+"""The Run page: live curves, progress, log, and what came of it; cancelling and the note."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from app.answers import LogLine, RunOut
+from app.dependencies import RunDep, StoreDep
+from app.figures.confusion import Cells, confusion_figure, confusion_infos
+from app.figures.curves import ACCURACY, BATCH, LOSS, curve_figure, curve_info, thinned
+from app.figures.style import Figure
+from app.outputs import log_out, run_out
+from app.pages.templating import render
+from app.security import CheckedForm
+from store.database import Store
+from store.datasets import get_dataset
+from store.evaluations import evaluations
+from store.events import log_lines
+from store.lifecycle import request_cancel
+from store.rows import AttemptRow, DatasetRow, EvaluationRow, RunRow, SeriesPoints
+from store.runs import attempts, update_note
+from store.series import series
+from trainer.errors import NotFound
+
+LOG_LINES = 300
+MAX_POINTS = 2000  # of a curve; more cannot be told apart on a screen
+NOTE_LIMIT = 10_000
+CURVES = ("train_accuracy", "val_accuracy", "train_loss", "val_loss", "learning_rate")
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class EpochLine:
+    """One epoch's figures; None where one was not finite or not told."""
+
+    epoch: int
+    elapsed_s: float
+    is_best: bool
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A split's results and their figure."""
+
+    row: EvaluationRow
+    confusion: Figure
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """What `pages/run.html` and its parts show."""
+
+    run: RunOut
+    row: RunRow
+    dataset: DatasetRow | None
+    attempts: tuple[AttemptRow, ...]
+    log: tuple[LogLine, ...]
+    warnings: tuple[Mapping[str, Any], ...]
+    epochs: tuple[EpochLine, ...]
+    evaluations: tuple[Evaluated, ...]
+    figures: Mapping[str, Figure]
+    spec_yaml: str
+    section: str = "runs_page"
+
+    @property
+    def fraction(self) -> float:
+        """Share of the steps that are done."""
+        if self.run.status == "succeeded":
+            return 1.0
+        return self.run.progress.fraction if self.run.progress else 0.0
+
+    @property
+    def phase_seconds(self) -> dict[str, float]:
+        """Seconds by phase, of a finished run."""
+        return {key: value for key, value in self.row.finished.get("seconds", {}).items() if value}
+
+
+def run_context(store: Store, row: RunRow) -> RunPage:
+    """Gather what is known of a run."""
+    names = [style.series for style in (*ACCURACY, *LOSS, *BATCH)] + ["learning_rate"]
+    points = series(store, [row.id], names)
+    lines = log_lines(store, row.id, LOG_LINES)
+    return RunPage(
+        run=run_out(store, row),
+        row=row,
+        dataset=_dataset(store, row.dataset_name),
+        attempts=tuple(attempts(store, row.id)),
+        log=tuple(log_out(lines).lines),
+        warnings=tuple(line.payload for line in lines if line.kind == "warning"),
+        epochs=epoch_lines(row.id, points),
+        evaluations=tuple(_evaluated(store, row.id)),
+        figures=run_figures(row, points),
+        spec_yaml=yaml.safe_dump(row.spec, sort_keys=False, allow_unicode=True),
+    )
+
+
+def run_figures(row: RunRow, points: Mapping[tuple[int, str], SeriesPoints]) -> dict[str, Figure]:
+    """Return the run's curves by name."""
+    shown, sampled_from = thinned(points, MAX_POINTS)
+    runs = [(row.id, row.name)]
+    return {
+        "accuracy": curve_figure(
+            curve_info("Accuracy", "Accuracy", ACCURACY, runs, shown, percent=True)
+        ),
+        "loss": curve_figure(curve_info("Loss", "Loss", LOSS, runs, shown)),
+        "batch": curve_figure(
+            curve_info(
+                "Batch loss and learning rate",
+                "Batch loss",
+                BATCH,
+                runs,
+                shown,
+                "step",
+                second_y_title="Learning rate",
+                sampled_from=sampled_from,
+            )
+        ),
+    }
+
+
+def epoch_lines(
+    run_id: int, points: Mapping[tuple[int, str], SeriesPoints]
+) -> tuple[EpochLine, ...]:
+    """Return the curves as a table, one line an epoch, newest last."""
+    by_epoch: dict[int, dict[str, float]] = {}
+    elapsed: dict[int, float] = {}
+    for name in CURVES:
+        found = points.get((run_id, name), SeriesPoints())
+        for epoch, seconds, value in zip(found.epochs, found.elapsed, found.values, strict=True):
+            by_epoch.setdefault(round(epoch), {})[name] = value
+            elapsed[round(epoch)] = seconds
+    accuracies = {
+        epoch: values["val_accuracy"]
+        for epoch, values in sorted(by_epoch.items())
+        if values.get("val_accuracy", float("nan")) == values.get("val_accuracy")
+    }
+    best = max(accuracies, key=accuracies.__getitem__, default=None)
+    return tuple(
+        EpochLine(epoch, elapsed[epoch], epoch == best, values)
+        for epoch, values in sorted(by_epoch.items())
+    )
+
+
+def confusion_figures(
+    rows: Sequence[tuple[str, EvaluationRow]], cells: Cells = "counts"
+) -> list[Figure]:
+    """Return the heat maps of (title, evaluation) pairs on one colour scale."""
+    infos = confusion_infos(
+        [(title, [one["name"] for one in row.classes], row.confusion) for title, row in rows],
+        cells,
+    )
+    return [confusion_figure(info) for info in infos]
+
+
+@router.get("/runs/{run_id}", name="run_page")
+def run(request: Request, store: StoreDep, row: RunDep) -> HTMLResponse:
+    """Show a run."""
+    return render(request, "pages/run.html", run_context(store, row))
+
+
+@router.get("/parts/runs/{run_id}", name="run_live")
+def run_live(request: Request, store: StoreDep, row: RunDep) -> HTMLResponse:
+    """Show the parts that change, for a page that is already open."""
+    return render(request, "partials/run_live.html", run_context(store, row))
+
+
+@router.post("/runs/{run_id}/cancel", name="run_cancel")
+def cancel(request: Request, store: StoreDep, row: RunDep, _form: CheckedForm) -> RedirectResponse:
+    """Cancel a run and show it."""
+    request_cancel(store, row.id)
+    return RedirectResponse(request.app.url_path_for("run_page", run_id=row.id), 303)
+
+
+@router.post("/runs/{run_id}/note", name="run_note")
+def note(request: Request, store: StoreDep, row: RunDep, form: CheckedForm) -> RedirectResponse:
+    """Keep a run's note and show the run."""
+    text = str(form.get("note", "")).replace("\r\n", "\n").strip()
+    update_note(store, row.id, text[:NOTE_LIMIT])
+    return RedirectResponse(request.app.url_path_for("run_page", run_id=row.id) + "#note", 303)
+
+
+def _dataset(store: Store, name: str) -> DatasetRow | None:
+    try:
+        return get_dataset(store, name)
+    except NotFound:
+        return None
+
+
+def _evaluated(store: Store, run_id: int) -> list[Evaluated]:
+    rows = evaluations(store, [run_id])
+    titles = {"val": "Confusion on validation images", "test": "Confusion on test images"}
+    figures = confusion_figures([(titles.get(row.split, row.split), row) for row in rows])
+    return [Evaluated(row, figure) for row, figure in zip(rows, figures, strict=True)]

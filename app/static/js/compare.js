@@ -1,0 +1,21 @@
+// The Compare page: curves of runs that still go on grow; the tables follow.
+
+import { drawEvent } from "./charts.js";
+import { listen } from "./lib/live.js";
+import { refresher } from "./lib/regions.js";
+
+const DRAWN = new Set(["epoch_finished", "rewound"]);
+const REFRESHING = new Set([
+  "state", "run_started", "epoch_finished", "evaluated", "run_finished", "run_failed", "rewound",
+]);
+
+const page = document.getElementById("compare");
+const runs = JSON.parse(page.dataset.liveRuns);
+const refresh = refresher(() => page.dataset.live);
+
+if (Object.keys(runs).length) listen({ runs }, { run: take });
+
+function take(event) {
+  if (REFRESHING.has(event.kind)) refresh();
+  if (DRAWN.has(event.kind)) drawEvent(event);
+}

@@ -1,0 +1,49 @@
+// Parts of the page that the server renders again: fetched, compared, and swapped in place.
+
+/** Return a function that refreshes the regions from `url`, at most once every `pauseMs`. */
+export function refresher(url, pauseMs = 1000) {
+  let timer = null;
+  let running = false;
+  let again = false;
+  const run = async () => {
+    timer = null;
+    running = true;
+    again = false;
+    try {
+      await swapRegions(url());
+    } catch (error) {
+      console.warn("The page's parts could not be refreshed:", error);
+    }
+    running = false;
+    if (again) timer = setTimeout(run, pauseMs);
+  };
+  return () => {
+    if (running) again = true;
+    else timer ??= setTimeout(run, 60);
+  };
+}
+
+async function swapRegions(url) {
+  const answer = await fetch(url, { headers: { Accept: "text/html" } });
+  if (!answer.ok) throw new Error(`${answer.status} from ${url}`);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const region of fresh.querySelectorAll("[data-region]")) {
+    const old = document.getElementById(region.id);
+    if (old && old.dataset.source !== region.outerHTML) swap(old, region);
+  }
+}
+
+function swap(old, region) {
+  const source = region.outerHTML;
+  const open = [...old.querySelectorAll("details[open][id]")].map((part) => part.id);
+  const checked = new Set([...old.querySelectorAll("input:checked")].map((box) => box.value));
+  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  old.dispatchEvent(new CustomEvent("tuneboard:leaving", { bubbles: true }));
+  const fresh = document.importNode(region, true);
+  fresh.dataset.source = source;
+  for (const id of open) fresh.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+  for (const box of fresh.querySelectorAll("input[type=checkbox]")) box.checked = checked.has(box.value);
+  old.replaceWith(fresh);
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  fresh.dispatchEvent(new CustomEvent("tuneboard:swapped", { bubbles: true }));
+}

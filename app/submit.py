@@ -1,0 +1,269 @@
+"""From a valid spec to a queued run, the same for the API and the form.
+
+Checks what only the server can know (datasets, weight files), registers a catalogue dataset that
+is used for the first time, stores the run, and rings the queue after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from app.dependencies import Rings
+from store.database import Store
+from store.datasets import get_dataset, get_dataset_by_id, list_datasets, register_dataset
+from store.lifecycle import fail_queued_for_dataset
+from store.rows import DatasetRow, RunRow, StudyRow
+from store.runs import create_run
+from store.settings import Settings
+from store.studies import create_study
+from trainer.datasets.catalogue import catalogue_entries, catalogue_entry
+from trainer.errors import FieldError, InvalidInput, NotFound, nearest
+from trainer.parsing import parse_spec
+from trainer.recipes import Published, Recipe, plan
+from trainer.spec import ExperimentSpec
+
+
+def submit(
+    store: Store,
+    settings: Settings,
+    bell: Rings,
+    spec: ExperimentSpec,
+    *,
+    owner: str,
+    priority: int = 0,
+    study_id: int | None = None,
+    idempotency_key: str | None = None,
+    external: bool = False,
+    note: str = "",
+) -> tuple[RunRow, bool]:
+    """Queue a run and return it, and whether it is new (an idempotency key may name an old one).
+
+    An external run is reported by a script, so neither dataset nor weights need be here.
+
+    Raises:
+        InvalidInput: If the server cannot run the spec.
+        Conflict: If the key was used for another spec.
+    """
+    dataset = None
+    if not external:
+        check_spec(store, settings, spec)
+        dataset = _registered(store, spec.dataset.name, owner)
+    run, created = create_run(
+        store,
+        spec,
+        owner=owner,
+        study_id=study_id,
+        priority=priority,
+        idempotency_key=idempotency_key,
+        external=external,
+        note=note,
+    )
+    if dataset is not None:
+        _mind_failure(store, dataset)
+        _ring(bell, [dataset])
+    return run, created
+
+
+def submit_study(
+    store: Store,
+    settings: Settings,
+    bell: Rings,
+    name: str,
+    specs: Sequence[object],
+    *,
+    owner: str,
+    note: str = "",
+    priority: int = 0,
+    published: Sequence[Published | None] = (),
+) -> StudyRow:
+    """Queue a run for each spec, all or none, and return their study.
+
+    Args:
+        specs: Each as JSON or YAML would hold it.
+        published: What was reported of each run; empty: of none.
+
+    Raises:
+        InvalidInput: With the errors of every spec, under `runs.0`, `runs.1`, …
+    """
+    parsed = []
+    errors: list[FieldError] = []
+    for number, data in enumerate(specs):
+        try:
+            spec = parse_spec(data)
+            check_spec(store, settings, spec)
+            parsed.append(spec)
+        except InvalidInput as error:
+            errors += (_below(f"runs.{number}", item) for item in error.errors)
+    if errors:
+        raise InvalidInput.of(*errors)
+    datasets = [_registered(store, name, owner) for name in {s.dataset.name for s in parsed}]
+    study = create_study(store, name, owner, parsed, note, priority=priority, published=published)
+    for dataset in datasets:
+        _mind_failure(store, dataset)
+    _ring(bell, datasets)
+    return study
+
+
+def submit_recipe(
+    store: Store,
+    settings: Settings,
+    bell: Rings,
+    recipe: Recipe,
+    *,
+    owner: str,
+    dataset: str | None = None,
+    epochs: int | None = None,
+    small: bool = False,
+    substitute: bool = False,
+) -> StudyRow:
+    """Queue a recipe's runs, all or none, and return their study; see `trainer.recipes.plan`.
+
+    Raises:
+        InvalidInput: If the dataset is unknown, or a spec does not allow what is asked for.
+    """
+    if dataset is not None and (problem := _dataset_error(store, dataset)) is not None:
+        raise InvalidInput.of(replace(problem, field="dataset"))
+    planned = plan(recipe, dataset=dataset, epochs=epochs, small=small, substitute=substitute)
+    return submit_study(
+        store,
+        settings,
+        bell,
+        recipe.name + (", small scale" if small else ""),
+        [run.spec.model_dump(mode="json") for run in planned],
+        owner=owner,
+        note=recipe.note,
+        published=[run.published for run in planned],
+    )
+
+
+def add_dataset(
+    store: Store,
+    settings: Settings,
+    bell: Rings,
+    name: str,
+    kind: str,
+    source: str,
+    *,
+    owner: str,
+    title: str = "",
+) -> DatasetRow:
+    """Register a dataset of the catalogue or a folder of the server, to be prepared.
+
+    Args:
+        source: Name in the catalogue, by default the dataset's own; or the folder's path.
+
+    Raises:
+        InvalidInput: If the name or the source is refused.
+        Conflict: If the name belongs to other data.
+    """
+    if kind == "catalogue":
+        entry = catalogue_entry(source or name)
+        source, title = entry.name, title or entry.title
+    elif kind == "folder":
+        from trainer.datasets.folder import check_folder_allowed  # Pillow comes with it
+
+        source = str(check_folder_allowed(source, settings.data_roots))
+    row = register_dataset(store, name, kind, source, owner, title)
+    if row.status == "preparing":
+        bell.ring_interactive()
+    return row
+
+
+def check_spec(store: Store, settings: Settings, spec: ExperimentSpec) -> None:
+    """Check what depends on this server: the dataset and the weight file.
+
+    Raises:
+        InvalidInput: With an error for each field that is wrong.
+    """
+    found = (_dataset_error(store, spec.dataset.name), _weights_error(settings, spec.model.weights))
+    errors = [error for error in found if error is not None]
+    if errors:
+        raise InvalidInput.of(*errors)
+
+
+def _dataset_error(store: Store, name: str) -> FieldError | None:
+    try:
+        dataset = get_dataset(store, name)
+    except NotFound:
+        titles = _catalogue_titles()
+        if name in titles:
+            return None
+        known = sorted({row.name for row in list_datasets(store)} | titles.keys())
+        return FieldError(
+            "dataset.name",
+            name,
+            "the name of a dataset on the Datasets page",
+            nearest(name, known) or "Known here: " + ", ".join(known) + ".",
+        )
+    if dataset.status != "failed":
+        return None
+    error = dataset.error or {}
+    reason = " ".join(filter(None, (error.get("detail"), error.get("remedy"))))
+    return FieldError(
+        "dataset.name",
+        name,
+        "a dataset whose preparation did not fail",
+        f"{reason} Then add it again on the Datasets page.".strip(),
+    )
+
+
+def _weights_error(settings: Settings, weights: str) -> FieldError | None:
+    if weights in {"none", "default", "package"}:
+        return None
+    roots = ", ".join(str(root) for root in settings.data_roots)
+    opened = (
+        f"TUNEBOARD_DATA_ROOTS lists the folders that may be read: {roots}."
+        if roots
+        else "TUNEBOARD_DATA_ROOTS names the folders that may be read, and is not set."
+    )
+    given = Path(weights)
+    try:
+        file = given.resolve()
+        inside = any(file.is_relative_to(root.resolve()) for root in settings.data_roots)
+        # Whether a file exists is told only of those that may be read.
+        if given.is_absolute() and inside and file.is_file():
+            return None
+    except (OSError, ValueError, RuntimeError):
+        pass  # no path at all, such as one with a NUL or a loop of links
+    return FieldError(
+        "model.weights",
+        weights,
+        "none, default, package, or the absolute path of an existing file in an opened folder",
+        opened,
+    )
+
+
+def _ring(bell: Rings, datasets: Sequence[DatasetRow]) -> None:
+    if any(dataset.status == "preparing" for dataset in datasets):
+        bell.ring_interactive()
+    bell.ring_train()
+
+
+def _mind_failure(store: Store, dataset: DatasetRow) -> None:
+    """Fail runs queued in the moment between a look at their dataset and its failure."""
+    if dataset.status == "ready":
+        return
+    try:
+        now = get_dataset_by_id(store, dataset.id)
+    except NotFound:
+        return
+    if now.status == "failed":
+        fail_queued_for_dataset(store, now.name, now.error or {})
+
+
+def _below(path: str, error: FieldError) -> FieldError:
+    return replace(error, field=f"{path}.{error.field}" if error.field else path)
+
+
+def _registered(store: Store, name: str, owner: str) -> DatasetRow:
+    """Return the dataset, registered on first use if it is one of the catalogue."""
+    try:
+        return get_dataset(store, name)
+    except NotFound:
+        return register_dataset(store, name, "catalogue", name, owner, _catalogue_titles()[name])
+
+
+def _catalogue_titles() -> dict[str, str]:
+    return {entry.name: entry.title for entry in catalogue_entries()}

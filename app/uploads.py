@@ -1,0 +1,352 @@
+"""Archives and images on their way in: streamed to disk, checked; archives become datasets.
+
+An archive of gigabytes never lies in memory, nor in the system's folder for temporary files,
+which is memory on many machines. What the guard lets through is bounded in size already.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from fastapi import Request
+from python_multipart import MultipartParser
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
+
+from app.dependencies import Rings
+from app.errors import HttpProblem
+from store.database import Store
+from store.datasets import delete_dataset, get_dataset, register_dataset
+from store.rows import DatasetRow
+from store.settings import Settings
+from trainer.errors import FieldError, InvalidInput, NotFound
+
+BATCH_BYTES = 1024 * 1024  # handed to a thread at a time
+FIELDS_LIMIT = 20
+FIELD_LIMIT_BYTES = 4096
+FILENAME_LIMIT = 500  # characters of an image's name
+PICTURES_LIMIT = 10_000  # in one form
+STALE_S = 24 * 3600  # after which a half-received file is surely nobody's
+
+
+@dataclass
+class Upload:
+    """An archive that has arrived, and the form fields that came with it."""
+
+    path: Path
+    filename: str
+    """As its sender called it, without folders."""
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def uploads_dir(settings: Settings) -> Path:
+    """Return the folder in which archives wait for their preparation."""
+    return settings.datasets_dir / "uploads"
+
+
+async def receive_archive(
+    request: Request, settings: Settings, on_fields: Callable[[dict[str, str]], None] | None = None
+) -> Upload:
+    """Return the archive in a multipart form; its caller owns the file.
+
+    Args:
+        on_fields: Called with the fields that came before the file, to refuse early.
+
+    Raises:
+        InvalidInput: If there is no file, or it is no zip archive.
+        HttpProblem: With 400 if the form is broken, 413 if it is too large.
+    """
+    names: list[str] = []
+    async with _new_file(settings) as (path, file):
+
+        def the_only_one(name: str) -> BinaryIO:
+            if names:
+                raise MultipartParseError("it has more than one file")
+            names.append(name)
+            return file
+
+        fields = await _read_form(request, the_only_one, on_fields)
+        if not names:
+            raise InvalidInput.of(FieldError("file", None, "a zip archive"))
+        upload = Upload(path, Path(names[0].replace("\\", "/")).name, fields)
+        await run_in_threadpool(_finish, upload, file)
+    return upload
+
+
+async def receive_body(request: Request, settings: Settings, filename: str) -> Upload:
+    """Return the archive that is the whole body; its caller owns the file.
+
+    Raises:
+        InvalidInput: If it is no zip archive.
+        HttpProblem: With 413 if it is too large.
+    """
+    async with _new_file(settings) as (path, file):
+        async for batch in _batches(request):
+            await run_in_threadpool(file.write, batch)
+        upload = Upload(path, filename)
+        await run_in_threadpool(_finish, upload, file)
+    return upload
+
+
+def register_upload(
+    store: Store, settings: Settings, bell: Rings, upload: Upload, *, name: str, owner: str
+) -> DatasetRow:
+    """Register the archive as a dataset to be prepared; nothing of it is left where refused.
+
+    An upload whose preparation failed is replaced by the new one.
+
+    Raises:
+        InvalidInput: If the archive or the name is refused.
+        Conflict: If the name is taken.
+    """
+    from trainer.datasets.archive import Limits, check_zip  # Pillow comes with it
+
+    limits = Limits(
+        archive_bytes=settings.upload_limit_bytes,
+        files=settings.upload_files_limit,
+        unpacked_bytes=settings.unpacked_limit_bytes,
+    )
+    try:
+        check_zip(upload.path, limits, source=upload.filename)
+        _drop_failed(store, name)
+        row = register_dataset(store, name, "upload", upload.path.name, owner)
+    except BaseException:
+        upload.path.unlink(missing_ok=True)
+        raise
+    bell.ring_interactive()
+    return row
+
+
+async def receive_pictures(request: Request, settings: Settings) -> str:
+    """Return the name of the new folder (`Settings.job_inputs_dir`) with a form's images.
+
+    Raises:
+        InvalidInput: If there is no file.
+        HttpProblem: With 400 if the form is broken, 413 if it is too large.
+    """
+    name = secrets.token_hex(8)
+    folder = settings.job_inputs_dir(name)
+    folder.mkdir(parents=True)
+    listing: list[tuple[str, str]] = []
+    with ExitStack() as opened:
+
+        def one_more(filename: str) -> BinaryIO:
+            if len(listing) >= PICTURES_LIMIT:
+                raise MultipartParseError(f"it has more than {PICTURES_LIMIT:,} files")
+            opened.close()  # the one before is whole
+            path = folder / f"{len(listing):05d}"
+            listing.append((filename[:FILENAME_LIMIT] or path.name, str(path)))
+            return opened.enter_context(path.open("xb"))
+
+        try:
+            await _read_form(request, one_more)
+            opened.close()
+            if not listing:
+                raise InvalidInput.of(FieldError("file", None, "one image or several"))
+            (folder / "listing.json").write_text(json.dumps(listing), encoding="utf-8")
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise _disk_problem(error) from error
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    return name
+
+
+def remove_stale(settings: Settings) -> None:
+    """Remove what uploads that were cut off, and jobs that never ended, left behind."""
+    for path in uploads_dir(settings).glob("*.part"):
+        if path.stat().st_mtime < time.time() - STALE_S:
+            path.unlink(missing_ok=True)
+    for folder in settings.job_inputs_dir().glob("*"):
+        if folder.stat().st_mtime < time.time() - STALE_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+OnFields = Callable[[dict[str, str]], None]
+OpenFile = Callable[[str], BinaryIO]
+
+
+async def _read_form(
+    request: Request, open_file: OpenFile, on_fields: OnFields | None = None
+) -> dict[str, str]:
+    """Return the fields of a multipart form, its files written as they come.
+
+    Args:
+        open_file: Told each file's name; returns where it is to be written.
+        on_fields: Called with the fields that came before a file.
+
+    Raises:
+        HttpProblem: With 400 if the form is broken.
+    """
+    _, options = parse_options_header(request.headers.get("content-type", ""))
+    try:
+        form = _Form(options.get(b"boundary", b""), open_file, on_fields)
+        async for batch in _batches(request):
+            await run_in_threadpool(form.feed, batch)
+        form.finish()
+    except MultipartParseError as error:
+        raise HttpProblem(400, f"The form could not be read: {error}.") from error
+    return form.fields
+
+
+class _Form:
+    """A multipart form whose files go to disk as they come."""
+
+    def __init__(self, boundary: bytes, open_file: OpenFile, on_fields: OnFields | None) -> None:
+        self.fields: dict[str, str] = {}
+        self._open_file = open_file
+        self._file: BinaryIO | None = None
+        self._on_fields = on_fields
+        self._header = bytearray()
+        self._header_value = bytearray()
+        self._options: dict[bytes, bytes] = {}
+        self._value: bytearray | None = None
+        self._ended = False
+        if not boundary:
+            raise MultipartParseError("its content type names no boundary")
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._add_header_field,
+                "on_header_value": self._add_header_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._begin_value,
+                "on_part_data": self._add_data,
+                "on_part_end": self._end_part,
+                "on_end": self._end,
+            },
+        )
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body."""
+        self._parser.write(data)
+
+    def finish(self) -> None:
+        """Check that the form is complete."""
+        self._parser.finalize()
+        if not self._ended:
+            raise MultipartParseError("it ends in the middle")
+
+    def _begin_part(self) -> None:
+        self._options = {}
+
+    def _add_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, self._options = parse_options_header(bytes(self._header_value))
+        self._header.clear()
+        self._header_value.clear()
+
+    def _begin_value(self) -> None:
+        if b"filename" not in self._options:
+            self._value = bytearray()
+            if len(self.fields) >= FIELDS_LIMIT:
+                raise MultipartParseError("it has too many fields")
+            return
+        self._value = None
+        if self._on_fields is not None:
+            self._on_fields(self.fields)
+        self._file = self._open_file(self._options[b"filename"].decode(errors="replace"))
+
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
+        if self._value is None:
+            if self._file is not None:
+                self._file.write(data[start:end])
+            return
+        self._value += data[start:end]
+        if len(self._value) > FIELD_LIMIT_BYTES:
+            raise MultipartParseError("one of its fields is too long")
+
+    def _end_part(self) -> None:
+        if self._value is not None:
+            name = self._options.get(b"name", b"").decode(errors="replace")
+            self.fields[name] = self._value.decode(errors="replace")
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+@asynccontextmanager
+async def _new_file(settings: Settings) -> AsyncIterator[tuple[Path, BinaryIO]]:
+    """Yield a new file; it is removed unless the block succeeds."""
+    folder = uploads_dir(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{secrets.token_hex(8)}.part"
+    try:
+        with path.open("xb") as file:
+            yield path, file
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise _disk_problem(error) from error
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _disk_problem(error: OSError) -> Exception:
+    """Return what to tell of a file that could not be written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return HttpProblem(
+            507, "The data directory's disk is full.", "Make room and send it again."
+        )
+    return error
+
+
+async def _batches(request: Request) -> AsyncIterator[bytes]:
+    batch = bytearray()
+    async for chunk in request.stream():
+        batch += chunk
+        if len(batch) >= BATCH_BYTES:
+            yield bytes(batch)
+            batch.clear()
+    yield bytes(batch)
+
+
+def _finish(upload: Upload, file: BinaryIO) -> None:
+    """Check that the file looks like a zip archive, and give it its final name.
+
+    Raises:
+        InvalidInput: If it does not.
+    """
+    file.flush()
+    with upload.path.open("rb") as written:
+        opening = written.read(4)
+    if opening not in {b"PK\x03\x04", b"PK\x05\x06"}:
+        raise InvalidInput.of(
+            FieldError(
+                "file",
+                upload.filename,
+                "a zip archive",
+                "Pack the folder that holds one folder per class as .zip.",
+            )
+        )
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(upload.filename).stem).strip(".-")[:60]
+    final = upload.path.with_name(f"{upload.path.stem}-{stem or 'archive'}.zip")
+    upload.path = upload.path.rename(final)
+
+
+def _drop_failed(store: Store, name: str) -> None:
+    try:
+        found = get_dataset(store, name)
+    except NotFound:
+        return
+    if found.kind == "upload" and found.status == "failed":
+        delete_dataset(store, name)

@@ -1,0 +1,53 @@
+"""Takes the pictures in docs/screenshots of a running `make demo`: `python` this file.
+
+    python docs/make_screenshots.py [ADDRESS]
+
+Takes the three newest runs that succeeded. Needs Chromium at /usr/bin/chromium.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tuneboard import Client
+
+FOLDER = Path(__file__).with_name("screenshots")
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+WIDE, PHONE = {"width": 1280, "height": 1000}, {"width": 390, "height": 844}
+SETTLE_MS = 1500  # charts are drawn within half a second
+
+
+def main(address: str | None) -> None:
+    """Take every picture."""
+    client = Client(address)
+    runs = [run["id"] for run in client.runs() if run["status"] == "succeeded"][:3]
+    compare = "/compare?" + "&".join(f"run={run}" for run in sorted(runs))
+    FOLDER.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        for name, path, scheme, size in (
+            ("compare-light", compare, "light", WIDE),
+            ("compare-dark", compare, "dark", WIDE),
+            ("compare-phone", compare, "light", PHONE),
+            ("run-light", f"/runs/{runs[0]}", "light", WIDE),
+            ("launch-light", "/launch", "light", WIDE),
+        ):
+            _take(browser, client.url + path, FOLDER / f"{name}.png", scheme, size)
+        browser.close()
+
+
+def _take(browser: Browser, address: str, file: Path, scheme: str, size: dict[str, int]) -> None:
+    context = browser.new_context(color_scheme=scheme, viewport=size)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=file)
+    context.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)

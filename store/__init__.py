@@ -1,0 +1,1 @@
+"""The database: tables, migrations, the run lifecycle, metric series and queries."""

@@ -1,0 +1,247 @@
+"""Datasets: registered by name, prepared by the interactive worker, used by runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from store.database import Store
+from store.rows import DatasetRow
+from store.states import TERMINAL
+from store.tables import DATASETS, RUNS, Dataset, fresh
+from store.values import is_id
+from trainer.errors import Conflict, FieldError, InvalidInput, NotFound, nearest
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+KINDS = ("catalogue", "folder", "upload")
+NAMED_RUNS = 10
+"""Runs that a refusal lists by number."""
+
+
+def register_dataset(
+    store: Store, name: str, kind: str, source: str, owner: str, title: str = ""
+) -> DatasetRow:
+    """Note a dataset to be prepared, and return it.
+
+    The same name with the same kind and source returns the one there is; had its preparation
+    failed, it is to be tried again.
+
+    Raises:
+        InvalidInput: If the name cannot be one, or the kind is unknown.
+        Conflict: If the name belongs to other data.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidInput.of(
+            FieldError(
+                "name",
+                name,
+                "1 to 64 of a–z, 0–9, dot, dash and underscore, the first a letter or digit",
+            )
+        )
+    if kind not in KINDS:
+        raise InvalidInput.of(FieldError("kind", kind, "one of " + ", ".join(KINDS)))
+    try:
+        return _register(store, name, kind, source, owner, title)
+    except IntegrityError:  # somebody registered the name at the same moment
+        return _register(store, name, kind, source, owner, title)
+
+
+def claim_preparation(store: Store, lease_s: float) -> DatasetRow | None:
+    """Take the oldest dataset to be prepared that nobody is preparing; None if there is none."""
+    with store.write() as conn:
+        oldest = (
+            select(DATASETS.c.id)
+            .where(DATASETS.c.status == "preparing", _free(store))
+            .order_by(DATASETS.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+        return _change(
+            conn,
+            (DATASETS.c.id == oldest) & _free(store),
+            lease_expires_at=store.clock() + lease_s,
+            progress={},
+        )
+
+
+def beat_preparation(
+    store: Store, dataset_id: int, progress: Mapping[str, Any], lease_s: float
+) -> bool:
+    """Keep a preparation's lease and say how far it is; False if it is no longer wanted."""
+    with store.write() as conn:
+        changed = _change(
+            conn,
+            _preparing(dataset_id),
+            progress=dict(progress),
+            lease_expires_at=store.clock() + lease_s,
+        )
+    return changed is not None
+
+
+def dataset_ready(
+    store: Store, dataset_id: int, fingerprint: str, summary: Mapping[str, Any]
+) -> bool:
+    """Say that a dataset can be used; False if it was deleted or done in the meantime."""
+    with store.write() as conn:
+        changed = _change(
+            conn,
+            _preparing(dataset_id),
+            status="ready",
+            fingerprint=fingerprint,
+            summary=dict(summary),
+            progress={},
+            lease_expires_at=None,
+            error=None,
+        )
+    return changed is not None
+
+
+def dataset_failed(store: Store, dataset_id: int, error: Mapping[str, Any]) -> bool:
+    """Say that a dataset cannot be prepared; False if it was deleted or done in the meantime.
+
+    Its waiting runs are failed by `lifecycle.fail_queued_for_dataset`.
+    """
+    with store.write() as conn:
+        changed = _change(
+            conn,
+            _preparing(dataset_id),
+            status="failed",
+            error=dict(error),
+            lease_expires_at=None,
+        )
+    return changed is not None
+
+
+def get_dataset(store: Store, name: str) -> DatasetRow:
+    """Return a dataset.
+
+    Raises:
+        NotFound: If there is none of that name; the remedy names the nearest.
+    """
+    with store.read() as conn:
+        found = _one(conn, DATASETS.c.name == name)
+        if found is not None:
+            return found
+        known = conn.scalars(select(DATASETS.c.name)).all()
+    raise NotFound(f"There is no dataset `{name}`.", nearest(name, known))
+
+
+def get_dataset_by_id(store: Store, dataset_id: int) -> DatasetRow:
+    """Return a dataset.
+
+    Raises:
+        NotFound: If there is none of that id.
+    """
+    if is_id(dataset_id):
+        with store.read() as conn:
+            found = _one(conn, DATASETS.c.id == dataset_id)
+        if found is not None:
+            return found
+    raise NotFound(f"There is no dataset {dataset_id}.")
+
+
+def list_datasets(store: Store) -> list[DatasetRow]:
+    """Return all datasets by name."""
+    with store.read() as conn:
+        rows = conn.execute(select(DATASETS).order_by(DATASETS.c.name))
+        return [DatasetRow(**row._mapping) for row in rows]
+
+
+def delete_dataset(store: Store, name: str) -> DatasetRow:
+    """Remove a dataset's row and return it; its files are the caller's to remove.
+
+    Raises:
+        NotFound: If there is none of that name.
+        Conflict: If live runs use it; the message names them.
+    """
+    get_dataset(store, name)
+    with store.write() as conn:
+        live = conn.scalars(
+            select(RUNS.c.id)
+            .where(
+                RUNS.c.dataset_name == name,
+                RUNS.c.status.not_in([str(status) for status in TERMINAL]),
+                ~RUNS.c.external,
+            )
+            .order_by(RUNS.c.id)
+            .limit(NAMED_RUNS + 1)
+        ).all()
+        if live:
+            named = ", ".join(str(run_id) for run_id in live[:NAMED_RUNS])
+            more = " and more" if len(live) > NAMED_RUNS else ""
+            raise Conflict(
+                f"Dataset `{name}` is used by {'runs' if len(live) > 1 else 'run'} {named}{more}.",
+                "Cancel them, or wait for their end.",
+            )
+        row = conn.execute(
+            delete(DATASETS).where(DATASETS.c.name == name).returning(*DATASETS.c)
+        ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no dataset `{name}`.")
+    return DatasetRow(**row._mapping)
+
+
+def _register(
+    store: Store, name: str, kind: str, source: str, owner: str, title: str
+) -> DatasetRow:
+    with store.write() as conn:
+        found = _one(conn, DATASETS.c.name == name)
+        if found is None:
+            row = conn.execute(
+                insert(DATASETS)
+                .values(
+                    **fresh(
+                        Dataset,
+                        name=name,
+                        kind=kind,
+                        source=source,
+                        owner=owner,
+                        title=title,
+                        status="preparing",
+                        created_at=store.clock(),
+                    )
+                )
+                .returning(*DATASETS.c)
+            ).one()
+            return DatasetRow(**row._mapping)
+        if (found.kind, found.source) != (kind, source):
+            raise Conflict(
+                f"There is a dataset `{name}` already, made from {found.kind} `{found.source}`.",
+                "Choose another name, or delete that one.",
+            )
+        if found.status != "failed":
+            return found
+        again = _change(
+            conn,
+            (DATASETS.c.id == found.id) & (DATASETS.c.status == "failed"),
+            status="preparing",
+            error=None,
+            progress={},
+        )
+        return again or found
+
+
+def _preparing(dataset_id: int) -> ColumnElement[bool]:
+    return (DATASETS.c.id == dataset_id) & (DATASETS.c.status == "preparing")
+
+
+def _free(store: Store) -> ColumnElement[bool]:
+    lease = DATASETS.c.lease_expires_at
+    return or_(lease.is_(None), lease < store.clock())
+
+
+def _change(conn: Connection, where: ColumnElement[bool], **values: Any) -> DatasetRow | None:
+    row = conn.execute(
+        update(DATASETS).where(where).values(**values).returning(*DATASETS.c)
+    ).one_or_none()
+    return None if row is None else DatasetRow(**row._mapping)
+
+
+def _one(conn: Connection, where: ColumnElement[bool]) -> DatasetRow | None:
+    row = conn.execute(select(DATASETS).where(where)).one_or_none()
+    return None if row is None else DatasetRow(**row._mapping)

@@ -1,0 +1,309 @@
+"""Runs: made, found, listed. Their state moves in `store.lifecycle` alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from store.database import Store
+from store.external import report_external
+from store.queue import queue_place, queue_places
+from store.rows import AttemptRow, RunRow
+from store.states import Status, tell_state
+from store.tables import ATTEMPTS, RUNS, SPEC_FIELDS, STUDIES, Run, fresh
+from store.values import ID_LIMIT, is_id, plain_json
+from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
+from trainer.recipes import Published
+from trainer.spec import ExperimentSpec, flat_fields
+
+__all__ = [
+    "Page",
+    "attempts",
+    "counts_by_status",
+    "create_run",
+    "get_run",
+    "list_runs",
+    "queue_place",
+    "queue_places",
+    "report_external",
+    "runs_by_ids",
+    "update_note",
+]
+
+PAGE_LIMIT = 500
+SPEC_FIELD_LIMIT = 500  # characters; PostgreSQL indexes values of at most 2,700 bytes
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the runs asked for, newest first."""
+
+    rows: list[RunRow]
+    next_cursor: str | None
+    """Asks for the runs after these; None where there are none."""
+
+
+def create_run(
+    store: Store,
+    spec: ExperimentSpec,
+    *,
+    owner: str,
+    study_id: int | None = None,
+    priority: int = 0,
+    idempotency_key: str | None = None,
+    external: bool = False,
+    note: str = "",
+) -> tuple[RunRow, bool]:
+    """Queue a run; return it, and whether it is new.
+
+    Args:
+        priority: Higher goes first.
+        idempotency_key: A second call of the same owner with the same key and spec returns the
+            first one's run.
+        external: Trained outside Tuneboard: running at once, never claimed by a worker.
+
+    Raises:
+        Conflict: If the key was used for another spec.
+        NotFound: If there is no such study.
+    """
+    try:
+        with store.write() as conn:
+            if idempotency_key is not None:
+                found = _by_key(conn, owner, idempotency_key)
+                if found is not None:
+                    return _same(found, spec), False
+            if study_id is not None:
+                _check_study(conn, study_id)
+            run = add_run(
+                conn,
+                store,
+                spec,
+                owner=owner,
+                study_id=study_id,
+                priority=priority,
+                idempotency_key=idempotency_key,
+                external=external,
+                note=note,
+            )
+            return run, True
+    except IntegrityError:
+        if idempotency_key is None:
+            raise
+        with store.read() as conn:  # somebody used the key at the same moment
+            found = _by_key(conn, owner, idempotency_key)
+        if found is None:
+            raise
+        return _same(found, spec), False
+
+
+def add_run(
+    conn: Connection,
+    store: Store,
+    spec: ExperimentSpec,
+    *,
+    owner: str,
+    study_id: int | None = None,
+    priority: int = 0,
+    idempotency_key: str | None = None,
+    external: bool = False,
+    note: str = "",
+    published: Published | None = None,
+) -> RunRow:
+    """Insert a run within the caller's transaction; see `create_run`.
+
+    Args:
+        published: What a recipe's authors reported of it.
+    """
+    data = plain_json(spec.model_dump(mode="json"))
+    row = conn.execute(
+        insert(RUNS)
+        .values(
+            **fresh(
+                Run,
+                name=spec.display_name(),
+                owner=owner,
+                study_id=study_id,
+                dataset_name=spec.dataset.name,
+                device_wanted=spec.training.device,
+                spec=data,
+                note=note,
+                idempotency_key=idempotency_key,
+                external=external,
+                status=Status.RUNNING if external else Status.QUEUED,
+                priority=priority,
+                created_at=store.clock(),
+                started_at=store.clock() if external else None,
+                epochs=spec.training.epochs,
+                event_seq=1,
+                published=published.model_dump(mode="json") if published else None,
+            )
+        )
+        .returning(*RUNS.c)
+    ).one()
+    run = RunRow(**row._mapping)
+    conn.execute(insert(SPEC_FIELDS), _spec_fields(run.id, data))
+    tell_state(conn, store, run)
+    return run
+
+
+def get_run(store: Store, run_id: int) -> RunRow:
+    """Return a run.
+
+    Raises:
+        NotFound: If there is none of that id.
+    """
+    found = runs_by_ids(store, [run_id])
+    if not found:
+        raise NotFound(f"There is no run {run_id}.")
+    return found[0]
+
+
+def runs_by_ids(store: Store, run_ids: Sequence[int]) -> list[RunRow]:
+    """Return the runs of those ids that exist, in the order asked for."""
+    query = select(RUNS).where(RUNS.c.id.in_([number for number in run_ids if is_id(number)]))
+    with store.read() as conn:
+        found = {row.id: RunRow(**row._mapping) for row in conn.execute(query)}
+    return [found[number] for number in dict.fromkeys(run_ids) if number in found]
+
+
+def list_runs(
+    store: Store,
+    *,
+    status: str | Sequence[str] | None = None,
+    study_id: int | None = None,
+    dataset: str | None = None,
+    text: str | None = None,
+    owner: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page:
+    """Return runs that match everything given, newest first.
+
+    Args:
+        status: One status or several.
+        text: Part of the name, in any case, or the id.
+        cursor: The page before this one's `next_cursor`.
+
+    Raises:
+        InvalidInput: If the status is unknown, the limit out of range or the cursor not ours.
+    """
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise InvalidInput.of(FieldError("limit", limit, f"between 1 and {PAGE_LIMIT}"))
+    query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit + 1)
+    if status is not None:
+        query = query.where(RUNS.c.status.in_(_statuses(status)))
+    if study_id is not None:
+        query = query.where(RUNS.c.study_id == min(max(study_id, 0), ID_LIMIT))
+    if dataset is not None:
+        query = query.where(RUNS.c.dataset_name == dataset)
+    if owner is not None:
+        query = query.where(RUNS.c.owner == owner)
+    if text and text.strip():
+        query = query.where(_matches(text.strip()))
+    if cursor is not None:
+        query = query.where(RUNS.c.id < _cursor_id(cursor))
+    with store.read() as conn:
+        rows = [RunRow(**row._mapping) for row in conn.execute(query)]
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return Page(rows, str(rows[-1].id) if more else None)
+
+
+def attempts(store: Store, run_id: int) -> list[AttemptRow]:
+    """Return the attempts at a run, oldest first."""
+    if not is_id(run_id):
+        return []
+    query = select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id).order_by(ATTEMPTS.c.number)
+    with store.read() as conn:
+        return [AttemptRow(**row._mapping) for row in conn.execute(query)]
+
+
+def update_note(store: Store, run_id: int, note: str) -> RunRow:
+    """Write a run's note; this works on ended runs as well.
+
+    Raises:
+        NotFound: If there is none of that id.
+    """
+    with store.write() as conn:
+        row = None
+        if is_id(run_id):
+            row = conn.execute(
+                update(RUNS).where(RUNS.c.id == run_id).values(note=note).returning(*RUNS.c)
+            ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return RunRow(**row._mapping)
+
+
+def counts_by_status(store: Store) -> dict[str, int]:
+    """Return how many runs there are in every status, zeros included."""
+    query = select(RUNS.c.status, func.count()).group_by(RUNS.c.status)
+    with store.read() as conn:
+        found = {row[0]: row[1] for row in conn.execute(query)}
+    return {str(status): found.get(status, 0) for status in Status}
+
+
+def _spec_fields(run_id: int, data: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for path, value in flat_fields(data).items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        rows.append(
+            {
+                "run_id": run_id,
+                "path": path,
+                "text": text[:SPEC_FIELD_LIMIT],
+                "number": float(value) if is_number else None,
+            }
+        )
+    return rows
+
+
+def _by_key(conn: Connection, owner: str, key: str) -> RunRow | None:
+    row = conn.execute(
+        select(RUNS).where(RUNS.c.owner == owner, RUNS.c.idempotency_key == key)
+    ).one_or_none()
+    return None if row is None else RunRow(**row._mapping)
+
+
+def _same(found: RunRow, spec: ExperimentSpec) -> RunRow:
+    if found.spec != plain_json(spec.model_dump(mode="json")):
+        raise Conflict(
+            f"The idempotency key was used for another spec, that of run {found.id}.",
+            "Send a new key with a new spec.",
+        )
+    return found
+
+
+def _check_study(conn: Connection, study_id: int) -> None:
+    known = is_id(study_id) and conn.scalar(select(STUDIES.c.id).where(STUDIES.c.id == study_id))
+    if not known:
+        raise NotFound(f"There is no study {study_id}.")
+
+
+def _statuses(status: str | Sequence[str]) -> list[Status]:
+    names = [status] if isinstance(status, str) else list(status)
+    known = [str(name) for name in Status]
+    for name in names:
+        if name not in known:
+            raise InvalidInput.of(FieldError("status", name, "one of " + ", ".join(known)))
+    return [Status(name) for name in names]
+
+
+def _matches(text: str) -> Any:
+    digits = text.removeprefix("#")
+    named = RUNS.c.name.icontains(text, autoescape=True)
+    if digits.isdecimal() and len(digits) < 10:
+        return or_(named, RUNS.c.id == int(digits))
+    return named
+
+
+def _cursor_id(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10):
+        raise InvalidInput.of(FieldError("cursor", cursor, "a cursor that a page before gave"))
+    return int(cursor)

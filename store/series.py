@@ -1,0 +1,233 @@
+"""Metric series: packed columns in chunks, and the small table of last and best values.
+
+All chunks of a series but its last hold `CHUNK_POINTS` points, so the number of points, which the
+summary keeps, says where the next one goes.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, tuple_
+
+from store.database import Store, upsert
+from store.rows import SeriesPoints, SummaryRow
+from store.tables import METRIC_SUMMARIES, SERIES_CHUNKS
+
+CHUNK_POINTS = 512
+_COLUMNS = ("steps", "epochs", "elapsed", "values")
+_PLACE = tuple_(SERIES_CHUNKS.c.name, SERIES_CHUNKS.c.chunk)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a series."""
+
+    step: int
+    epoch: float
+    """A step's place within its epoch is the fraction."""
+    elapsed_s: float
+    value: float
+    """May be NaN or infinite."""
+
+
+def series(
+    store: Store, run_ids: Sequence[int], names: Sequence[str] | None = None
+) -> dict[tuple[int, str], SeriesPoints]:
+    """Return the series of those runs (and names) that exist, by run and name."""
+    query = select(
+        SERIES_CHUNKS.c.run_id, SERIES_CHUNKS.c.name, *(SERIES_CHUNKS.c[name] for name in _COLUMNS)
+    ).where(SERIES_CHUNKS.c.run_id.in_(run_ids))
+    if names is not None:
+        query = query.where(SERIES_CHUNKS.c.name.in_(names))
+    found: dict[tuple[int, str], SeriesPoints] = {}
+    with store.read() as conn:
+        rows = conn.execute(
+            query.order_by(SERIES_CHUNKS.c.run_id, SERIES_CHUNKS.c.name, SERIES_CHUNKS.c.chunk)
+        )
+        for run_id, name, *columns in rows:
+            points = found.get((run_id, name))
+            if points is None:
+                points = found[run_id, name] = SeriesPoints()
+            _extend(points, columns)
+    return found
+
+
+def series_names(store: Store, run_ids: Sequence[int]) -> list[str]:
+    """Return the names of the series that any of the runs has, sorted."""
+    query = select(METRIC_SUMMARIES.c.name).where(METRIC_SUMMARIES.c.run_id.in_(run_ids)).distinct()
+    with store.read() as conn:
+        return sorted(conn.scalars(query))
+
+
+def summaries(store: Store, run_ids: Sequence[int]) -> dict[tuple[int, str], SummaryRow]:
+    """Return last and best values by run and series."""
+    query = select(METRIC_SUMMARIES).where(METRIC_SUMMARIES.c.run_id.in_(run_ids))
+    with store.read() as conn:
+        rows = [SummaryRow(**row._mapping) for row in conn.execute(query)]
+    return {(row.run_id, row.name): row for row in rows}
+
+
+def append(conn: Connection, run_id: int, new: Mapping[str, Sequence[Point]]) -> None:
+    """Append points to series of a run whose row is locked; called by `store.ingest`."""
+    new = {name: points for name, points in new.items() if points}
+    if not new:
+        return
+    found = conn.execute(
+        select(METRIC_SUMMARIES).where(
+            METRIC_SUMMARIES.c.run_id == run_id, METRIC_SUMMARIES.c.name.in_(new)
+        )
+    )
+    known = {row.name: SummaryRow(**row._mapping) for row in found}
+    tails = _tails(conn, run_id, known.values())
+    chunks: list[dict[str, Any]] = []
+    after: list[SummaryRow] = []
+    for name, points in new.items():
+        summary = known.get(name) or empty_summary(run_id, name)
+        columns = tails.get(name, SeriesPoints())
+        for point in points:
+            _add(columns, point)
+        chunks += _chunks(run_id, name, columns, summary.points // CHUNK_POINTS)
+        after.append(summarize(summary, points))
+    upsert(conn, SERIES_CHUNKS, chunks, ("run_id", "name", "chunk"))
+    upsert(conn, METRIC_SUMMARIES, [vars(row) for row in after], ("run_id", "name"))
+
+
+def truncate(
+    conn: Connection, run_id: int, step: int, epochs: int, by_epoch: Sequence[str]
+) -> bool:
+    """Drop a run's points past `step` and summarize anew; return whether there were any.
+
+    Args:
+        epochs: The last whole epoch to keep of the series in `by_epoch`, one point an epoch.
+    """
+    names = list(
+        conn.scalars(
+            select(SERIES_CHUNKS.c.name)
+            .where(SERIES_CHUNKS.c.run_id == run_id, SERIES_CHUNKS.c.last_step >= step)
+            .distinct()
+        )
+    )
+    dropped = False
+    for name in names:
+        whole = SeriesPoints()
+        rows = conn.execute(
+            select(*(SERIES_CHUNKS.c[column] for column in _COLUMNS))
+            .where(SERIES_CHUNKS.c.run_id == run_id, SERIES_CHUNKS.c.name == name)
+            .order_by(SERIES_CHUNKS.c.chunk)
+        )
+        for columns in rows:
+            _extend(whole, columns)
+        kept = [
+            Point(*values)
+            for values in zip(whole.steps, whole.epochs, whole.elapsed, whole.values, strict=True)
+            if values[0] <= step and not (name in by_epoch and values[1] > epochs)
+        ]
+        if len(kept) == len(whole):
+            continue
+        dropped = True
+        for table in (SERIES_CHUNKS, METRIC_SUMMARIES):
+            conn.execute(delete(table).where(table.c.run_id == run_id, table.c.name == name))
+        append(conn, run_id, {name: kept})
+    return dropped
+
+
+def empty_summary(run_id: int, name: str) -> SummaryRow:
+    """Return the summary of a series without points."""
+    return SummaryRow(run_id, name, 0, None, None, None, None, None)
+
+
+def summarize(summary: SummaryRow, points: Iterable[Point]) -> SummaryRow:
+    """Return the summary with more points; those that are not finite count, but say nothing."""
+    more_is_better = summary.name.endswith("accuracy")
+    last, best, best_epoch = summary.last, summary.best, summary.best_epoch
+    minimum, maximum = summary.minimum, summary.maximum
+    count = summary.points
+    for point in points:
+        count += 1
+        value = point.value
+        if not math.isfinite(value):
+            continue
+        last = value
+        minimum = value if minimum is None else min(minimum, value)
+        maximum = value if maximum is None else max(maximum, value)
+        if best is None or (value > best if more_is_better else value < best):
+            best, best_epoch = value, math.ceil(point.epoch)
+    return replace(
+        summary,
+        points=count,
+        last=last,
+        best=best,
+        best_epoch=best_epoch,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+def _tails(
+    conn: Connection, run_id: int, summaries: Iterable[SummaryRow]
+) -> dict[str, SeriesPoints]:
+    """Return the points of each series' last chunk, where that is not full."""
+    places = [
+        (row.name, row.points // CHUNK_POINTS) for row in summaries if row.points % CHUNK_POINTS
+    ]
+    if not places:
+        return {}
+    found: dict[str, SeriesPoints] = {}
+    for name, *columns in conn.execute(
+        select(SERIES_CHUNKS.c.name, *(SERIES_CHUNKS.c[column] for column in _COLUMNS)).where(
+            SERIES_CHUNKS.c.run_id == run_id, _PLACE.in_(places)
+        )
+    ):
+        _extend(found.setdefault(name, SeriesPoints()), columns)
+    return found
+
+
+def _chunks(run_id: int, name: str, points: SeriesPoints, first: int) -> list[dict[str, Any]]:
+    """Return the rows of chunks number `first` and up that hold `points`."""
+    rows = []
+    for start in range(0, len(points), CHUNK_POINTS):
+        part = slice(start, start + CHUNK_POINTS)
+        steps = points.steps[part]
+        rows.append(
+            {
+                "run_id": run_id,
+                "name": name,
+                "chunk": first + start // CHUNK_POINTS,
+                "points": len(steps),
+                "first_step": min(steps),
+                "last_step": max(steps),
+                **{column: _pack(getattr(points, column)[part]) for column in _COLUMNS},
+            }
+        )
+    return rows
+
+
+def _add(points: SeriesPoints, point: Point) -> None:
+    points.steps.append(point.step)
+    points.epochs.append(point.epoch)
+    points.elapsed.append(point.elapsed_s)
+    points.values.append(point.value)
+
+
+def _extend(points: SeriesPoints, columns: Sequence[bytes]) -> None:
+    for name, packed in zip(_COLUMNS, columns, strict=True):
+        column: array[Any] = getattr(points, name)
+        if sys.byteorder == "little":
+            column.frombytes(packed)
+        else:
+            part = array(column.typecode, packed)
+            part.byteswap()
+            column.extend(part)
+
+
+def _pack(column: array[Any]) -> bytes:
+    if sys.byteorder == "big":
+        column = array(column.typecode, column)
+        column.byteswap()
+    return column.tobytes()

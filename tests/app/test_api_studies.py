@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import yaml
+
+from tests.app.conftest import SPEC, assert_problem
+
+
+def test_a_study_launches_its_runs_together(client, bell):
+    body = {"name": "Two", "note": "why", "runs": [SPEC, {**SPEC, "name": "second"}]}
+    answer = client.post("/api/v1/studies", json=body)
+    assert answer.status_code == 201, answer.text
+    study = answer.json()
+    assert answer.headers["location"] == f"/api/v1/studies/{study['id']}"
+    assert study["counts"] == {"queued": 2}
+    assert [run["name"] for run in study["runs"]] == ["small_cnn from scratch", "second"]
+    assert {run["study_id"] for run in study["runs"]} == {study["id"]}
+    assert bell.rings == ["interactive", "train"]
+    assert client.get(f"/api/v1/studies/{study['id']}").json() == study
+    [listed] = client.get("/api/v1/studies").json()["studies"]
+    assert (listed["name"], listed["runs"], listed["counts"]) == ("Two", [], {"queued": 2})
+    runs = client.get("/api/v1/runs", params={"study": study["id"]}).json()["runs"]
+    assert len(runs) == 2
+
+
+def test_a_study_may_be_yaml(client):
+    text = yaml.safe_dump({"name": "Two", "runs": [SPEC]})
+    answer = client.post(
+        "/api/v1/studies", content=text.encode(), headers={"content-type": "application/yaml"}
+    )
+    assert answer.status_code == 201, answer.text
+
+
+def test_one_wrong_spec_launches_nothing_and_is_named(client, bell):
+    body = {"name": "Two", "runs": [SPEC, {**SPEC, "training": {"epochs": 0}}, {"dataset": 1}]}
+    problem = assert_problem(client.post("/api/v1/studies", json=body), 422)
+    assert [error["field"] for error in problem["errors"]] == [
+        "runs.1.training.epochs",
+        "runs.2.dataset",
+    ]
+    assert client.get("/api/v1/studies").json()["studies"] == []
+    assert client.get("/api/v1/runs").json()["runs"] == []
+    assert bell.rings == []
+
+
+def test_a_wrong_study_is_refused(client):
+    for body, field in (
+        ({"name": "", "runs": [SPEC]}, "name"),
+        ({"name": "x", "runs": []}, "runs"),
+        ({"name": "x", "runs": [SPEC], "color": 1}, "color"),
+        ({"runs": [SPEC]}, "name"),
+    ):
+        problem = assert_problem(client.post("/api/v1/studies", json=body), 422)
+        assert problem["errors"][0]["field"] == field
+    assert_problem(client.post("/api/v1/studies", content=b"x"), 415)
+
+
+def test_an_unknown_study_is_not_found(client):
+    assert_problem(client.get("/api/v1/studies/5"), 404)
+    assert_problem(client.delete("/api/v1/studies/5"), 405)

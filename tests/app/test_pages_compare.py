@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.figures.compare import compare_payload, spec_differences
+from app.figures.style import run_style
+from store.database import Store
+from tests.app.pages import figure_of, page, text_of, texts
+from tests.seeding import Seeded
+
+
+def test_without_runs_the_page_offers_to_choose(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, "/compare")
+    assert "Choose the runs to compare" in text_of(soup.select_one(".empty"))
+    assert len(soup.select("#add-run option")) == 1 + 9
+
+
+def test_curves_are_overlaid_with_one_colour_a_run(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, f"/compare?run={seeded.scratch}&run={seeded.frozen}")
+    for name in ("accuracy", "loss"):
+        traces = figure_of(soup, f"compare-{name}")["data"]
+        assert [trace["meta"]["run"] for trace in traces] == [1, 1, 2, 2]
+        assert [trace["line"]["dash"] for trace in traces] == ["dash", "solid"] * 2
+        for trace in traces:
+            assert trace["line"]["color"] == run_style(trace["meta"]["run"]).colour
+            assert len(trace["x"]) == 12
+    assert texts(soup.select(".tag a:first-of-type")) == [
+        "small CNN from scratch",
+        "tf_efficientnet_lite0 frozen",
+    ]
+
+
+@pytest.mark.parametrize(("x", "last"), [("epoch", 12), ("step", 540), ("seconds", 10.8)])
+def test_the_axis_is_chosen_in_the_address(
+    client: TestClient, seeded: Seeded, x: str, last: float
+) -> None:
+    soup = page(client, f"/compare?run=1&run=2&x={x}&cm=rows")
+    assert figure_of(soup, "compare-accuracy")["data"][0]["x"][-1] == pytest.approx(last, abs=1e-3)
+    (current,) = soup.select('[aria-labelledby="x-label"] a[aria-current="true"]')
+    assert current.text.lower().startswith(x[:4])
+    for link in soup.select(".segmented a"):
+        assert "run=1&run=2" in link["href"]
+    others = [link["href"] for link in soup.select('[aria-labelledby="x-label"] a')]
+    assert all("cm=rows" in href for href in others)
+
+
+def test_matrices_share_a_scale_and_can_show_shares(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, "/compare?run=1&run=2&run=3")
+    heats = [figure_of(soup, f"compare-confusion-{run}")["data"][0] for run in (1, 2, 3)]
+    assert len({heat["zmax"] for heat in heats}) == 1
+    shares = page(client, "/compare?run=1&run=2&cm=rows")
+    heat = figure_of(shares, "compare-confusion-1")["data"][0]
+    assert heat["zmax"] == 1
+    assert all(sum(row) == pytest.approx(1) for row in heat["z"])
+
+
+def test_the_table_shows_best_and_final_apart(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, "/compare?run=1&run=2&run=3")
+    rows = [texts(row.find_all(["th", "td"])) for row in soup.table.select("tbody tr")]
+    assert len(rows) == 3
+    assert rows[1][1] == "Succeeded"
+    assert rows[1][12] == "12.8 k"
+    assert rows[1][6:8] == ["94.40 %", "3.40 %"]  # macro F1, calibration error
+    assert "best" in soup.table.select("tbody tr")[2].find_all("td")[1]["class"]
+
+
+def test_only_what_differs_in_the_specs_is_listed(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, f"/compare?run={seeded.frozen}&run={seeded.tuned}")
+    table = soup.find(string="Fields of the specs that are not the same in all runs").find_parent(
+        "table"
+    )
+    found = {row.th.text: texts(row.find_all("td")) for row in table.select("tbody tr")}
+    assert found == {"freeze.layers": ["backbone", "none"], "optimizer.lr": ["0.001", "0.01"]}
+    same = page(client, "/compare?run=2")
+    assert "Add a second run" in text_of(same)
+
+
+def test_differing_validation_images_are_warned_of(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, f"/compare?run=1&run={seeded.script}")
+    assert "validated on different images" in text_of(soup.select_one(".notice-warn"))
+    assert not page(client, "/compare?run=1&run=2").select(".notice-warn")
+
+
+def test_differing_datasets_are_warned_of_and_no_best_is_marked(
+    client: TestClient, seeded: Seeded
+) -> None:
+    soup = page(client, "/compare?run=1&run=9")
+    assert "different datasets (digits, hymenoptera)" in text_of(soup.select_one(".notice-warn"))
+    assert not soup.select("td.best")
+
+
+def test_running_runs_are_followed(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, f"/compare?run=1&run={seeded.running}")
+    assert str(seeded.running) in soup.select_one("#compare")["data-live-runs"]
+    assert '"1"' not in soup.select_one("#compare")["data-live-runs"]
+    part = page(client, soup.select_one("#compare")["data-live"])
+    assert part.select_one("#compare-results")
+
+
+def test_runs_without_any_figures_can_be_compared(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, f"/compare?run={seeded.queued}&run={seeded.failed}&run={seeded.cancelled}")
+    assert figure_of(soup, "compare-clock")["data"] == []
+    assert figure_of(soup, "compare-accuracy")["layout"]["annotations"]
+
+
+def test_a_run_can_be_removed_and_unknown_ones_are_named(
+    client: TestClient, seeded: Seeded
+) -> None:
+    soup = page(client, "/compare?run=1&run=2&run=77&x=step")
+    assert "There is no run 77" in text_of(soup)
+    assert soup.select_one(".tag .remove")["href"] == "/compare?run=2&x=step"
+
+
+@pytest.mark.parametrize("query", ["run=x", "run=0", "run=1&x=fortnights", "run=1&cm=none"])
+def test_a_bad_query_is_refused_on_a_page(client: TestClient, query: str) -> None:
+    page(client, f"/compare?{query}", 422)
+
+
+def test_the_payload_holds_figures_table_and_warnings(
+    client: TestClient, seeded: Seeded, store: Store
+) -> None:
+    payload = compare_payload(store, [2, 1, 2, 77], time.time())
+    assert [run["id"] for run in payload["runs"]] == [2, 1]
+    assert payload["missing"] == [77]
+    assert set(payload["figures"]) == {
+        "accuracy",
+        "loss",
+        "wall_clock",
+        "confusion_1",
+        "confusion_2",
+    }
+    assert all(set(figure) == {"data", "layout"} for figure in payload["figures"].values())
+    assert payload["table"][0]["run_id"] == 2
+    assert payload["table"][0]["best_epoch"] <= 12
+
+
+def test_lists_and_unset_fields_are_compared_as_shown() -> None:
+    found = spec_differences(
+        [
+            {"name": "a", "head": {"hidden": [1, 2]}, "x": None, "y": 1},
+            {"name": "b", "head": {"hidden": []}, "x": None, "y": 1},
+        ]
+    )
+    assert [(one.path, one.values) for one in found] == [("head.hidden", ("1, 2", ""))]

@@ -1,0 +1,113 @@
+"""The main job as a person does it, with nothing faked: `tuneboard up`, a browser, two runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import traces, wait_for_points, watched
+from tests.tuneboard.upped import Upped
+from tuneboard.client import Client
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("whole"),
+]
+
+EPOCHS = 8
+FINISHED_WITHIN_MS = 120_000
+NOTE_POINTS = """() => {
+    window.counts = [];
+    setInterval(() => {
+        const curve = document.getElementById("accuracy")?.data?.find(
+            (trace) => trace.meta?.series === "val_accuracy");
+        window.counts.push(curve?.x.length ?? 0);
+    }, 20);
+}"""
+
+
+@pytest.fixture
+def upped(tmp_path: Path) -> Iterator[Upped]:
+    made = Upped(tmp_path / "data")
+    made.start()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def visit(browser: Browser, upped: Upped) -> Iterator[Page]:
+    """A page whose context reaches the server alone, and which may not complain of anything."""
+    context = browser.new_context(base_url=upped.url, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    faults = watched(context, SimpleNamespace(address=upped.url))
+    yield context.new_page()
+    context.close()
+    assert faults == []
+
+
+def launch(page: Page, name: str, rate: str) -> int:
+    """Fill the form, launch, and return the run's number."""
+    page.goto("/launch")
+    for label, value in (
+        ("Run name", name),
+        ("Input size", "16"),
+        ("Architecture", "tuneboard/small_cnn"),
+        ("Weights", "none"),
+        ("Learning rate", rate),
+        ("Epochs", str(EPOCHS)),
+        ("Batch size", "64"),
+    ):
+        page.get_by_label(label, exact=True).fill(value)
+    page.locator("#f-dataset-name").select_option("digits")
+    page.get_by_role("button", name="Launch", exact=True).click()
+    page.wait_for_url(re.compile(r"/runs/\d+$"))
+    return int(page.url.rpartition("/")[2])
+
+
+def test_two_runs_are_launched_from_the_form_watched_live_and_compared(
+    visit: Page, upped: Upped
+) -> None:
+    first = launch(visit, "a quick one", "0.05")
+    visit.evaluate(NOTE_POINTS)  # kept only as long as the page is not loaded anew
+    wait_for_points(visit, "accuracy", "val_accuracy", EPOCHS)
+    chip = visit.locator("#run-head .chip")
+    expect(chip).to_have_text("Succeeded", timeout=FINISHED_WITHIN_MS)
+    visit.wait_for_function("document.getElementById('confusion-val')?.data !== undefined")
+    counts = visit.evaluate("window.counts")
+    assert counts == sorted(counts)
+    assert len(set(counts)) >= 4, "the curve did not grow before our eyes"
+
+    second = launch(visit, "a slow one", "0.005")
+    expect(chip).to_have_text("Succeeded", timeout=FINISHED_WITHIN_MS)
+
+    visit.goto("/runs")
+    for run in (first, second):
+        visit.get_by_label(re.compile(f"Select run {run},")).check()
+    visit.get_by_role("button", name=re.compile("Compare")).click()
+    visit.wait_for_url(re.compile("/compare"))
+    drawn = {
+        (trace["meta"]["run"], trace["meta"]["series"]): trace
+        for trace in traces(visit, "compare-accuracy")
+    }
+    with Client(upped.url) as client:
+        for run in (first, second):
+            expected = points_of(client, run, "val_accuracy")
+            assert drawn[run, "val_accuracy"]["x"] == list(range(1, EPOCHS + 1))
+            assert drawn[run, "val_accuracy"]["y"] == pytest.approx(expected)
+            assert (run, "train_accuracy") in drawn
+    assert drawn[first, "val_accuracy"]["colour"] != drawn[second, "val_accuracy"]["colour"]
+    for run in (first, second):
+        expect(visit.locator(f"#compare-confusion-{run} .heatmaplayer image")).to_have_count(1)
+    expect(visit.locator("#compare-results .chip")).to_have_text(["Succeeded", "Succeeded"])
+
+
+def points_of(client: Client, run: int, name: str) -> list[Any]:
+    values: list[Any] = client.series(run, name)["series"][name]["value"]
+    return values

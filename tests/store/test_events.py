@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from store import events, lifecycle
+from store.database import Store
+from tests.store.helpers import log, progress, queued, running
+from trainer import events as said
+
+
+def test_events_come_in_order_after_a_number(store: Store) -> None:
+    run_id = running(store).run.id
+    lifecycle.record(store, run_id, 1, lease_s=60, events=[log(str(n)) for n in range(5)])
+    rows = events.events_after(store, run_id, 3, limit=2)
+    assert [(row.seq, row.payload["message"]) for row in rows] == [(4, "1"), (5, "2")]
+    assert events.events_after(store, run_id, 7) == []
+    assert [row.seq for row in events.events_after(store, run_id, -5)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_strange_numbers_find_nothing(store: Store) -> None:
+    assert events.events_after(store, 2**40, 0) == []
+    assert events.events_after(store, 1, 2**70) == []
+    assert events.log_lines(store, 2**40) == []
+
+
+def test_heads_say_status_and_newest_number(store: Store) -> None:
+    run_id = running(store).run.id
+    waiting = queued(store).id
+    lifecycle.record(store, run_id, 1, lease_s=60, events=[progress(1), log("a")])
+    assert events.heads(store, [run_id, waiting, 99, 2**40]) == {
+        run_id: ("running", 4),
+        waiting: ("queued", 1),
+    }
+    assert events.heads(store, []) == {}
+
+
+def test_the_log_is_its_newest_lines_oldest_first(store: Store) -> None:
+    run_id = running(store).run.id
+    warned = said.Warned(time=2.0, title="Slow disk", detail="9 MB/s")
+    failed = said.RunFailed(time=3.0, title="t", detail="d")
+    lifecycle.record(
+        store, run_id, 1, lease_s=60, events=[log("a"), log("b"), progress(1), warned, failed]
+    )
+    assert [row.kind for row in events.log_lines(store, run_id)] == [
+        "log",
+        "log",
+        "warning",
+        "run_failed",
+    ]
+    assert [row.kind for row in events.log_lines(store, run_id, limit=2)] == [
+        "warning",
+        "run_failed",
+    ]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select, update
+
+from store import workers
+from store.database import Store
+from store.rows import WorkerRow
+from store.tables import WORKERS
+
+WORKER = WorkerRow("w1", "train", "host", 7, "cpu", 2, 100.0, details={"torch": "2"})
+
+
+def silence(store: Store, worker_id: str, seconds: float) -> None:
+    with store.write() as conn:
+        conn.execute(
+            update(WORKERS)
+            .where(WORKERS.c.id == worker_id)
+            .values(heartbeat_at=store.now(conn) - seconds)
+        )
+
+
+def test_a_beat_is_timed_by_the_database(store: Store) -> None:
+    workers.beat(store, replace(WORKER, heartbeat_at=1.0))
+    found = workers.list_workers(store, alive_within_s=30)
+    with store.read() as conn:
+        assert found[0].heartbeat_at == pytest.approx(store.now(conn), abs=5)
+    assert replace(found[0], heartbeat_at=0.0) == WORKER
+
+
+def test_the_next_beat_overwrites(store: Store) -> None:
+    workers.beat(store, WORKER)
+    workers.beat(store, replace(WORKER, slots=5))
+    assert [row.slots for row in workers.list_workers(store, 30)] == [5]
+
+
+def test_silent_workers_are_not_listed_and_forgotten_after_a_day(store: Store) -> None:
+    workers.beat(store, WORKER)
+    workers.beat(store, replace(WORKER, id="w2", kind="interactive"))
+    silence(store, "w1", 60)
+    assert [row.id for row in workers.list_workers(store, 30)] == ["w2"]
+    assert [row.id for row in workers.list_workers(store, 90)] == ["w1", "w2"]
+    silence(store, "w1", workers.FORGET_AFTER_S + 1)
+    workers.beat(store, replace(WORKER, id="w2"))
+    with store.read() as conn:
+        assert list(conn.scalars(select(WORKERS.c.id))) == ["w2"]
+
+
+def test_draining_and_goodbye(store: Store) -> None:
+    workers.beat(store, WORKER)
+    workers.set_draining(store, "w1")
+    assert [row.draining for row in workers.list_workers(store, 30)] == [True]
+    workers.set_draining(store, "w1", draining=False)
+    assert [row.draining for row in workers.list_workers(store, 30)] == [False]
+    workers.forget(store, "w1")
+    assert workers.list_workers(store, 30) == []

@@ -1,0 +1,208 @@
+"""A run's model after training: predictions of new images, exported files, and what they equal."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from tests.trainer.runs import spec_with, train
+from trainer import export, predict
+from trainer.datasets.manifest import load_manifest
+from trainer.errors import InvalidInput, RunFailure
+from trainer.trained import load_exported, load_trained
+
+
+@pytest.fixture(scope="module")
+def run(pictures, tmp_path_factory) -> Path:
+    """A finished run."""
+    out = tmp_path_factory.mktemp("trained") / "attempt-001"
+    assert train(pictures, out, spec_with(training__epochs=1, training__precision="fp32")) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def frozen_run(run, pictures, tmp_path_factory) -> Path:
+    """A finished run whose head alone was trained, on kept features in bf16; its weights gone."""
+    folder = tmp_path_factory.mktemp("frozen")
+    out, first = folder / "attempt-001", folder / "first.safetensors"
+    shutil.copy(run / "checkpoints" / "best.safetensors", first)
+    spec = spec_with(
+        model__weights=str(first),
+        freeze__layers="backbone",
+        augmentation__preset="none",
+        training__epochs=1,
+        training__precision="bf16",
+    )
+    assert train(pictures, out, spec) == 0
+    first.unlink()
+    return out
+
+
+def recorded(run: Path, split: str = "val") -> tuple[list[str], torch.Tensor]:
+    with np.load(run / "predictions" / f"{split}.npz") as found:
+        return [str(name) for name in found["ids"]], torch.from_numpy(found["probabilities"])
+
+
+def files_of(manifest: Path, ids: list[str]) -> list[Path]:
+    return [Path(load_manifest(manifest).root) / name for name in ids]
+
+
+@pytest.mark.parametrize("which", ["run", "frozen_run"])
+def test_a_loaded_model_gives_the_recorded_predictions_exactly(which, pictures, request):
+    attempt = request.getfixturevalue(which)
+    ids, expected = recorded(attempt)
+    model = load_trained(attempt)
+    assert torch.equal(torch.cat(list(model.of_files(files_of(pictures, ids)))), expected)
+
+
+@pytest.mark.parametrize("which", ["run", "frozen_run"])
+def test_an_exported_safetensors_file_gives_the_recorded_predictions_exactly(
+    which, pictures, request, tmp_path
+):
+    attempt = request.getfixturevalue(which)
+    file = tmp_path / "model.safetensors"
+    said = export.export(attempt, pictures, file, "safetensors")
+    assert said["largest_difference"] == said["largest_difference_from_recorded"] == 0
+    assert said["size_bytes"] == file.stat().st_size
+    ids, expected = recorded(attempt)
+    model = load_exported(file)
+    assert torch.equal(torch.cat(list(model.of_files(files_of(pictures, ids)))), expected)
+
+
+@pytest.mark.parametrize("which", ["run", "frozen_run"])
+def test_an_exported_torchscript_program_gives_the_recorded_predictions(
+    which, pictures, request, tmp_path
+):
+    attempt = request.getfixturevalue(which)
+    file = tmp_path / "model.pt"
+    said = export.export(attempt, pictures, file, "torchscript")
+    assert said["checked_images"] == 9
+    ids, expected = recorded(attempt)
+    model = load_trained(attempt)
+    about = {export.EXTRA_FILE: ""}
+    with export._quiet_jit():
+        program = torch.jit.load(str(file), _extra_files=about)
+    with torch.inference_mode():
+        logits = program(model.inputs([model.prepare(f) for f in files_of(pictures, ids)]))
+    assert torch.equal(logits.double().softmax(dim=1).float(), expected)
+    assert json.loads(json.loads(about[export.EXTRA_FILE])["classes"]) == list(model.classes)
+
+
+def test_the_metadata_of_an_exported_file_says_how_to_use_it(run, pictures, tmp_path):
+    export.export(run, pictures, tmp_path / "m.safetensors", "safetensors")
+    with safe_open(tmp_path / "m.safetensors", framework="pt") as opened:
+        said = opened.metadata()
+    assert json.loads(said["classes"]) == list(load_manifest(pictures).classes)
+    preprocessing = json.loads(said["preprocessing"])
+    assert preprocessing["input_size_px"] == 16
+    assert len(preprocessing["mean"]) == len(preprocessing["std"]) == 3
+    assert json.loads(said["spec"])["model"]["architecture"] == "tuneboard/small_cnn"
+
+
+def test_preprocessing_is_the_recorded_one_not_that_of_random_weights(run, pictures, tmp_path):
+    attempt = shutil.copytree(run, tmp_path / "attempt-001")
+    text = (attempt / "events.jsonl").read_text()
+    first = json.loads(text.splitlines()[0])
+    assert first["kind"] == "run_started"
+    first["resolved"] |= {"mean": [0.1, 0.2, 0.3], "resize_px": 20, "interpolation": "bicubic"}
+    rest = text.splitlines()[1:]
+    line = json.dumps(first, separators=(",", ":"))
+    (attempt / "events.jsonl").write_text("\n".join([line, *rest]) + "\n")
+    form = load_trained(attempt).network.form
+    assert (form.mean, form.resize_px, form.interpolation) == ((0.1, 0.2, 0.3), 20, "bicubic")
+
+
+def test_a_disagreeing_export_is_not_handed_out(run, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_run_torchscript", lambda *_: torch.zeros(9, 3))
+    with pytest.raises(RunFailure, match="differ by up to"):
+        export.export(run, pictures, tmp_path / "model.pt", "torchscript")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_gone_are_named(run, pictures, tmp_path):
+    attempt = shutil.copytree(run, tmp_path / "attempt-001")
+    (attempt / "checkpoints" / "best.safetensors").unlink()
+    with pytest.raises(RunFailure, match=r"best\.safetensors"):
+        load_trained(attempt)
+    (tmp_path / "not-ours.safetensors").write_bytes(b"no")
+    with pytest.raises(RunFailure, match="cannot be read as a model"):
+        load_exported(tmp_path / "not-ours.safetensors")
+    moved = tmp_path / "elsewhere.json"
+    moved.write_text(pictures.read_text().replace("images", "gone"))
+    with pytest.raises(RunFailure, match="is needed to check"):
+        export.export(run, moved, tmp_path / "m.safetensors", "safetensors")
+
+
+def test_a_folder_of_unlabelled_images_becomes_percentages(run, pictures, tmp_path):
+    ids, expected = recorded(run)
+    folder = tmp_path / "new"
+    for number, file in enumerate(files_of(pictures, ids)):
+        (folder / "deeper").mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder / "deeper" / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"not an image")
+    (folder / "notes.txt").write_text("not looked at")
+    found = predict.find_pictures([folder])
+    said = predict.classify(run, found, tmp_path / "out.csv")
+    assert said["total"] == 9
+    assert [one["file"] for one in said["predictions"]] == [f"deeper/{n}.png" for n in range(9)]
+    assert [one["probabilities"] for one in said["predictions"]] == expected.tolist()
+    assert [one["file"] for one in said["skipped"]] == ["broken.png"]
+    rows = list(csv.reader((tmp_path / "out.csv").read_text().splitlines()))
+    assert rows[0] == ["file", "predicted", *(f"{name} %" for name in said["classes"])]
+    assert len(rows) == 10
+    assert sum(map(float, rows[1][2:])) == pytest.approx(100, abs=0.01)
+    assert rows[1][1] == said["classes"][int(expected[0].argmax())]
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder in (inside, outside):
+        folder.mkdir()
+        Image.new("RGB", (8, 8)).save(folder / f"{folder.name}.png")
+    (inside / "link.png").symlink_to(outside / "outside.png")
+    found = predict.find_pictures([inside], roots=[inside])
+    assert [picture.name for picture in found.pictures] == ["inside.png"]
+    assert [name for name, _ in found.skipped] == ["link.png"]
+
+
+def test_nothing_to_classify_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="exists"):
+        predict.find_pictures([tmp_path / "none"])
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(InvalidInput, match=r"bad\.png"):
+        predict.find_pictures([tmp_path])
+
+
+def test_the_programs_answer_in_one_line(run, pictures, tmp_path):
+    def ask(module: str, *arguments: object) -> tuple[int, dict]:
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--run-dir", str(run), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        (line,) = done.stdout.splitlines()
+        return done.returncode, json.loads(line)
+
+    ids, _ = recorded(run)
+    listing = tmp_path / "listing.json"
+    listing.write_text(json.dumps([["mine.jpg", str(files_of(pictures, ids)[0])]]))
+    code, said = ask("trainer.predict", "--listing", listing, "--out", tmp_path / "p.csv")
+    assert code == 0
+    assert said["ready"]["predictions"][0]["file"] == "mine.jpg"
+    code, said = ask("trainer.predict", "--out", tmp_path / "p.csv", tmp_path / "none.png")
+    assert (code, said["failed"]["errors"][0]["field"]) == (1, "paths")
+    file = tmp_path / "m.safetensors"
+    code, said = ask("trainer.export", "--data", pictures, "--format", "safetensors", "--out", file)
+    assert (code, said["ready"]["checked_images"]) == (0, 9)
+    assert file.exists()

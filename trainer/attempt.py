@@ -1,0 +1,455 @@
+"""Puts one attempt together: choices, network, data, loop, final evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch.amp import GradScaler
+
+from trainer import resolve
+from trainer.augment import pipeline
+from trainer.checkpoint import CheckpointFolder, State
+from trainer.data import MemoryBudget, Split, batch_bounds, decoder_threads
+from trainer.datasets.manifest import Item, Manifest
+from trainer.datasets.splits import resolve_splits
+from trainer.environment import environment, versions
+from trainer.errors import RunFailure
+from trainer.evaluate import record
+from trainer.eventlog import EventLog
+from trainer.events import RunFinished, RunStarted, Warned
+from trainer.files import write_atomically
+from trainer.freeze import check_modules, freeze, parameter_counts, stifled_stages
+from trainer.loop import Training
+from trainer.losses import TrainingLoss
+from trainer.mixing import Mixer
+from trainer.model import Network, build_network
+from trainer.optim import build_optimizer, learning_rate
+from trainer.pixel_statistics import pixel_statistics
+from trainer.progress import Clock, Length, Reporter
+from trainer.resolve import Choices
+from trainer.sources import (
+    Features,
+    Forward,
+    Pixels,
+    Source,
+    compute_features,
+    feature_variants,
+)
+from trainer.spec import ExperimentSpec
+from trainer.watch import ResourceMeter, StopRequest
+
+_LOG = logging.getLogger(__name__)
+
+STATISTICS_BATCH = 64  # images whose pixels are summed at a time
+
+Splits = dict[str, tuple[Item, ...]]
+
+
+@dataclass
+class Attempt:
+    """What one attempt is given."""
+
+    spec: ExperimentSpec
+    manifest: Manifest
+    checkpoints: CheckpointFolder
+    resumed: State | None
+    """Where an earlier attempt came to."""
+    log: EventLog
+    stop: StopRequest
+
+    def run(self) -> None:
+        """Go from the spec to the last file.
+
+        Raises:
+            Interrupted: After SIGTERM.
+            TuneboardError: If the run cannot go on for a reason that its user can mend.
+        """
+        began = time.monotonic()
+        self._write_descriptions()
+        splits = resolve_splits(self.manifest, self.spec.dataset)
+        choices = self._choices()
+        network = build_network(self.spec, len(self.manifest.classes))
+        check_modules(network, self.spec)
+        stage = self.resumed.stage if self.resumed else 0
+        if self.resumed is None:
+            # Of the whole run, so of what its last stage trains.
+            freeze(network, self.spec.freeze, len(self.spec.freeze.schedule))
+            choices = choices.for_network(
+                resolve.precision_for(self.spec.training, choices.device, network.module),
+                feature_variants(self.spec, network, len(splits["train"])),
+            )
+        freeze(network, self.spec.freeze, stage)
+        network = self._normalised(network, splits, choices)
+        network.module.to(device=choices.torch_device())
+        network.module.to(memory_format=torch.channels_last)
+        state = self._state(choices, network)
+
+        step_images = self.spec.training.step_images
+        batch_sizes = [b - a for a, b in batch_bounds(len(splits["train"]), step_images)]
+        length = Length(
+            epochs=self.spec.training.epochs,
+            steps_per_epoch=len(batch_sizes),
+            train_images=len(splits["train"]),
+            val_images=len(splits["val"]),
+        )
+        self._say_started(choices, network, splits, length, state.images_at_once)
+        if self.resumed is None:
+            self._describe(choices, network, splits, length)
+            for warning in stifled_stages(self.spec):
+                self.log.say(warning)
+        clock = Clock(time.monotonic() - began, {}, {})
+        reporter = Reporter(self.log, clock, length)
+        meter = ResourceMeter(self.log, gpu=choices.device == "cuda")
+        self.stop.be_patient()
+        meter.start()
+        pool = ThreadPoolExecutor(decoder_threads(choices.threads), "decode")
+        try:
+            data = _Data(self, choices, network, splits, pool, clock, reporter)
+            forward, train_source, val_source = data.sources()
+            if self.resumed is not None:  # what it took to get here again is no training
+                clock.restart(state.elapsed_s, state.seconds, state.epoch_seconds)
+            optimizer = build_optimizer(self.spec.optimizer, network.module.parameters())
+            if state.optimizer:
+                optimizer.load_state_dict(state.optimizer)
+            # Enabled it keeps fp16's small gradients from vanishing; otherwise it does nothing.
+            scaler = GradScaler(choices.device, enabled=choices.precision == "fp16")
+            if state.scaler:
+                scaler.load_state_dict(state.scaler)
+            training = Training(
+                spec=self.spec,
+                choices=choices,
+                network=network,
+                forward=forward,
+                train_source=train_source,
+                val_source=val_source,
+                batch_sizes=batch_sizes,
+                optimizer=optimizer,
+                scaler=scaler,
+                loss=self._loss(splits, choices),
+                largest_share=_largest_share(splits["val"]),
+                state=state,
+                log=self.log,
+                clock=clock,
+                reporter=reporter,
+                length=length,
+                checkpoints=self.checkpoints,
+                stop=self.stop,
+            )
+            training.run()
+            self._evaluate(training, data)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            meter.stop()
+        self._finish(training)
+
+    def _choices(self) -> Choices:
+        """Return the stored choices of a resumed run, new ones otherwise, and set torch up."""
+        training = self.spec.training
+        if self.resumed is None:
+            threads = resolve.available_threads()
+            choices = resolve.resolve(training, threads, training.batch_size)
+        else:
+            choices = resolve.restore(self.resumed.choices)
+            if self.resumed.versions != versions():
+                self._warn(
+                    "Resumed with other versions",
+                    f"The run began with {_listed(self.resumed.versions)} and goes on with "
+                    f"{_listed(versions())}; its numbers may differ from an undisturbed run's.",
+                )
+        resolve.apply(choices)
+        return choices
+
+    def _state(self, choices: Choices, network: Network) -> State:
+        """Return where to start from, its tensors loaded into the network.
+
+        Raises:
+            RunFailure: If the checkpoint is of another spec, dataset or backbone.
+        """
+        never_moves = self.spec.freeze.backbone_never_moves
+        computes = self.spec.dataset.normalization == "computed"
+        fresh = State(
+            spec=self.spec.model_dump_json(exclude={"name"}),
+            dataset_fingerprint=self.manifest.fingerprint,
+            choices=choices.describe(),
+            versions=versions(),
+            backbone_digest=backbone_digest(network) if never_moves else "",
+            images_at_once=self.spec.training.batch_size,
+            evaluation_batch=choices.evaluation_batch_size,
+            pixel_mean=list(network.form.mean) if computes else [],
+            pixel_std=list(network.form.std) if computes else [],
+        )
+        state = self.resumed
+        if state is None:
+            return fresh
+        for what, before, now in (
+            ("spec", state.spec, fresh.spec),
+            ("dataset", state.dataset_fingerprint, fresh.dataset_fingerprint),
+            ("frozen weights", state.backbone_digest, fresh.backbone_digest),
+        ):
+            if before != now:
+                raise RunFailure(
+                    f"The checkpoint is of another {what}",
+                    f"The {what} changed since the run began, so it cannot go on from step "
+                    f"{state.step}.",
+                    "Launch the run again.",
+                )
+        network.module.load_state_dict(state.model, strict=not never_moves)
+        state.images_at_once = state.images_at_once or fresh.images_at_once
+        state.evaluation_batch = state.evaluation_batch or fresh.evaluation_batch
+        self.log.note(f"Goes on from step {state.step} in epoch {min(state.epoch, self._epochs)}.")
+        return state
+
+    def _normalised(self, network: Network, splits: Splits, choices: Choices) -> Network:
+        """Return the network fed with what the training images' statistics say, if they count.
+
+        They are computed once; a resumed run takes those of its checkpoint.
+        """
+        if self.spec.dataset.normalization != "computed":
+            return network
+        if self.resumed is not None:
+            mean, std = tuple(self.resumed.pixel_mean), tuple(self.resumed.pixel_std)
+        else:
+            with ThreadPoolExecutor(decoder_threads(choices.threads), "decode") as pool:
+                root, items = Path(self.manifest.root), splits["train"]
+                images = Split(root, items, network.form, MemoryBudget(0), pool)
+                mean, std = pixel_statistics(images, STATISTICS_BATCH, self.stop.check)
+            self.log.note(
+                f"The training images' pixels have the mean {_rounded(mean)} and the standard "
+                f"deviation {_rounded(std)}."
+            )
+        return replace(network, form=replace(network.form, mean=mean, std=std))
+
+    def _loss(self, splits: Splits, choices: Choices) -> TrainingLoss:
+        counts = [0] * len(self.manifest.classes)
+        for item in splits["train"]:
+            counts[item.label] += 1
+        return TrainingLoss(self.spec.loss, counts, choices.torch_device())
+
+    @property
+    def _epochs(self) -> int:
+        return self.spec.training.epochs
+
+    def _evaluate(self, training: Training, data: _Data) -> None:
+        """Load the best epoch's weights and write down what they say of every image."""
+        state, network = training.state, training.network
+        best = self.checkpoints.load_best(state)
+        network.module.load_state_dict(best, strict=not state.backbone_digest)
+        network.module.eval()
+        evaluated: list[tuple[Literal["val", "test"], Forward, Source]] = [
+            ("val", training.forward, training.val_source)
+        ]
+        if "test" in data.splits:
+            evaluated.append(("test", data.whole, data.pixels("test")))
+        rate = training.last_rate()
+        for split, forward, source in evaluated:
+            items = data.splits[split]
+            phase: Literal["validation", "test"] = "test" if split == "test" else "validation"
+            with training.clock.span("validation"):
+                outcome = training.evaluate(forward, source, phase, len(items), rate)
+                event = record(
+                    outcome,
+                    items,
+                    self.manifest.classes,
+                    split=split,
+                    epoch=state.best_epoch,
+                    attempt=self.checkpoints.attempt,
+                )
+            self.log.say(event)
+            self.log.note(
+                f"With the weights of epoch {state.best_epoch}, {event.accuracy:.2%} of "
+                f"{event.samples} {split} images are right."
+            )
+
+    def _finish(self, training: Training) -> None:
+        state, clock = training.state, training.clock
+        with clock.span("checkpoint"):
+            self.checkpoints.save_final(training.network.module.state_dict())
+            self.checkpoints.prune([])
+        elapsed_s = clock.elapsed_s()
+        self.log.say(
+            RunFinished(
+                time=time.time(),
+                best_epoch=state.best_epoch,
+                best_val_accuracy=state.best_val_accuracy,
+                epochs=len(state.history),
+                steps=state.step,
+                elapsed_s=elapsed_s,
+                standalone_s=elapsed_s,  # no cache is shared between runs
+                seconds=clock.totals(),
+            )
+        )
+
+    def _say_started(
+        self,
+        choices: Choices,
+        network: Network,
+        splits: Splits,
+        length: Length,
+        images_at_once: int,
+    ) -> None:
+        total, trained = parameter_counts(network)
+        self.log.say(
+            RunStarted(
+                time=time.time(),
+                device=choices.device_name,
+                versions=versions(),
+                parameters_total=total,
+                parameters_trained=trained,
+                classes=list(self.manifest.classes),
+                split_sizes={split: len(items) for split, items in splits.items()},
+                epochs=length.epochs,
+                steps_per_epoch=length.steps_per_epoch,
+                resolved={
+                    **choices.describe(),
+                    "images_at_once": images_at_once,
+                    **network.form.describe(),
+                    "memory_format": "channels_last",
+                    "deterministic": "on" if choices.device == "cpu" else "where possible",
+                },
+                resumed_from_step=self.resumed.step if self.resumed else None,
+            )
+        )
+
+    def _describe(self, choices: Choices, network: Network, splits: Splits, length: Length) -> None:
+        """Say in the log what is about to happen."""
+        images = ", ".join(f"{len(items)} {split}" for split, items in splits.items())
+        model, size = self.spec.model, network.form.size_px
+        total, trained = parameter_counts(network)
+        self.log.note(
+            f"Images: {images}, of {len(self.manifest.classes)} classes; "
+            f"{len(self.manifest.skipped)} files skipped; fed at {size} x {size} px."
+        )
+        self.log.note(
+            f"Network: {model.architecture}, weights {model.weights}; "
+            f"{trained:,} of {total:,} parameters are trained."
+        )
+        self.log.note(
+            f"Trains on {choices.device_name} in {choices.precision} with {choices.threads} "
+            f"threads: {length.epochs} epochs of {length.steps_per_epoch} steps."
+        )
+
+    def _write_descriptions(self) -> None:
+        """Write `spec.json` and `environment.json` beside the events."""
+        for name, content in (
+            ("spec.json", self.spec.model_dump(mode="json")),
+            ("environment.json", environment()),
+        ):
+            text = json.dumps(content, indent=2, ensure_ascii=False).encode()
+            write_atomically(self.checkpoints.attempt / name, lambda file, t=text: file.write(t))  # type: ignore[misc]
+
+    def _warn(self, title: str, detail: str) -> None:
+        self.log.say(Warned(time=time.time(), title=title, detail=detail))
+
+
+class _Data:
+    """The attempt's images as sources for the loop."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        choices: Choices,
+        network: Network,
+        splits: Splits,
+        pool: ThreadPoolExecutor,
+        clock: Clock,
+        reporter: Reporter,
+    ) -> None:
+        self.splits = splits
+        self.whole = Forward(network.module, choices)
+        self._attempt = attempt
+        self._choices = choices
+        self._network = network
+        self._pool = pool
+        self._clock = clock
+        self._reporter = reporter
+        self._budget = MemoryBudget()
+
+    def sources(self) -> tuple[Forward, Source, Source]:
+        """Return what runs in each step, and its training and validation batches."""
+        train, val = self.pixels("train"), self.pixels("val")
+        variants = self._choices.feature_variants
+        if not variants:
+            return self.whole, train, val
+        images = variants * len(self.splits["train"]) + len(self.splits["val"])
+        rate = learning_rate(self._attempt.spec, 1)
+        self._reporter.begin("features", 1, 0, rate, images)
+        with self._clock.span("compute"):
+            kept = [self._compute(train, mirrored=variant == 1) for variant in range(variants)]
+        with self._clock.span("validation"):
+            kept_val = [self._compute(val, mirrored=False)]
+        device = self._choices.torch_device()
+        (head,) = self._network.heads()
+        self._attempt.log.note(f"The backbone's features of {images} images are kept in memory.")
+        return (
+            Forward(head, self._choices),
+            Features(train.split, kept, device),
+            Features(val.split, kept_val, device),
+        )
+
+    def pixels(self, split: Literal["train", "val", "test"]) -> Pixels:
+        """Return a split's images; only those for training are augmented."""
+        spec = self._attempt.spec
+        form = self._network.form
+        root, seed = Path(self._attempt.manifest.root), spec.training.seed
+        items, budget, device = self.splits[split], self._budget, self._choices.torch_device()
+        if split != "train":
+            return Pixels(Split(root, items, form, budget, self._pool), form, device)
+        augmentation = spec.augmentation
+        preset = augmentation.preset
+        images = Split(
+            root,
+            items,
+            form,
+            budget,
+            self._pool,
+            preset=preset if preset in ("none", "flip", "standard") else "none",
+            pipeline=pipeline(augmentation, form, seed),
+            vertical_flip=augmentation.vertical_flip,
+            seed=seed,
+        )
+        classes = len(self._attempt.manifest.classes)
+        mixer = Mixer(augmentation, classes, seed) if augmentation.mixes else None
+        return Pixels(images, form, device, mixer)
+
+    def _compute(self, pixels: Pixels, *, mirrored: bool) -> torch.Tensor:
+        size = self._choices.evaluation_batch_size
+        batches = pixels.mirrored(size) if mirrored else pixels.fixed(size)
+        return compute_features(self._network, self.whole, batches, self._after_batch)
+
+    def _after_batch(self, images: int) -> None:
+        self._reporter.advance(images, 0)
+        self._attempt.stop.check()
+
+
+def _largest_share(items: Sequence[Item]) -> float:
+    """Return the share of a split's images that are of its most frequent class."""
+    counts = Counter(item.label for item in items)
+    return max(counts.values()) / len(items)
+
+
+def backbone_digest(network: Network) -> str:
+    """Return a hash of every tensor outside the head."""
+    digest = hashlib.blake2b(digest_size=16)
+    for key, tensor in network.module.state_dict().items():
+        if not network.is_head_key(key):
+            digest.update(key.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)
+
+
+def _listed(found: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in found.items())

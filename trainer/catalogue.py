@@ -1,0 +1,80 @@
+"""Which architectures there are, read from generated files so that nobody needs torch to ask.
+
+`python -m trainer.build_catalogue` writes the files from the pinned torchvision and timm; tests
+check that they are fresh. The trainer checks again with the real model.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+INDEX = Path(__file__).with_name("architectures.json")
+MODULES = Path(__file__).with_name("modules.zip")
+"""One text file an architecture: its modules' dotted names in the model's order, one a line."""
+SMALL_CNN = "tuneboard/small_cnn"
+OURS_PREFIX = "tuneboard/"
+_MODULE_LISTS_KEPT = 16  # of those read last; one is up to 100 KB
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What is known of an architecture without building it."""
+
+    name: str
+    """`resnet18`, `timm/convnext_atto` or `tuneboard/small_cnn`."""
+    input_size_px: int
+    """What its default weights were trained at, or what it is usually fed."""
+    parameters: int
+    """With its own classifier for ImageNet's 1,000 classes."""
+    has_default_weights: bool
+    fixed_input_size: bool
+    """Whether it accepts its own input size alone."""
+    weights_package: str | None
+    """The Python package that carries ImageNet weights for it."""
+    smallest_input_px: int | None = None
+    """The smallest input it takes; None where that could not be tried out."""
+    auxiliary_smallest_px: int | None = None
+    """The smallest input with which its auxiliary classifiers train; None where it has none."""
+
+
+def names() -> list[str]:
+    """Return every architecture's name, sorted."""
+    return list(_index())
+
+
+def entry(name: str) -> Architecture:
+    """Return what is known of an architecture.
+
+    Raises:
+        KeyError: If there is none of that name.
+    """
+    return _index()[name]
+
+
+def with_weights_package() -> list[str]:
+    """Return the names of the architectures whose weights a package carries."""
+    return [name for name, found in _index().items() if found.weights_package]
+
+
+@lru_cache(_MODULE_LISTS_KEPT)
+def modules(name: str) -> tuple[str, ...] | None:
+    """Return the dotted names of an architecture's modules in the model's order, without its root.
+
+    Those of its own classifier, not of the head that replaces it; of its auxiliary classifiers
+    too. None where they are not on file; then the trainer alone can tell.
+    """
+    with zipfile.ZipFile(MODULES) as archive:
+        try:
+            return tuple(archive.read(name).decode().split())
+        except KeyError:
+            return None
+
+
+@cache
+def _index() -> dict[str, Architecture]:
+    columns, rows = json.loads(INDEX.read_text())
+    return {row[0]: Architecture(**dict(zip(columns, row, strict=True))) for row in rows}

@@ -1,0 +1,403 @@
+"""A folder of images laid out by class, read as torchvision's ImageFolder reads it.
+
+Either `CLASS/…` or `train/CLASS/…` with `val` and `test` beside it. Every image is opened and
+fully decoded once; what cannot be used is skipped and named. Nothing is copied.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainer.datasets.images import EXTENSIONS, Probe, is_image_name, probe, quiet_decoders
+from trainer.datasets.manifest import Item, Manifest, Skipped, Spread, content_fingerprint
+from trainer.errors import FieldError, InvalidInput
+
+Report = Callable[[dict[str, Any]], None]
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+JUNK_NAMES = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini"}
+LEADS_OUTSIDE = "a link that leads outside the folders that may be read"
+REPORT_EVERY_S = 0.5
+BATCH = 256  # images handed to the threads at a time, so that 200,000 futures are never alive
+PROBLEMS_SHOWN = 10
+
+
+def check_folder_allowed(
+    path: str | os.PathLike[str], roots: Sequence[Path], *, field: str = "source"
+) -> Path:
+    """Return the folder with links resolved, if it lies under one of the roots.
+
+    Raises:
+        InvalidInput: If it does not, or is no folder.
+    """
+    shown = os.fspath(path)
+    try:
+        folder = Path(shown).resolve()
+        resolved_roots = [Path(root).resolve() for root in roots]
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _refusal(field, shown, f"the path of a folder ({error})") from error
+    if not Path(shown).is_absolute():
+        raise _refusal(field, shown, "an absolute path", "Start it with /.")
+    if not any(folder.is_relative_to(root) for root in resolved_roots):
+        # Said before anything is told of what exists there.
+        allowed = ", ".join(str(root) for root in roots)
+        raise _refusal(
+            field,
+            shown,
+            f"a folder under {allowed}" if allowed else "under a folder opened for reading",
+            f"TUNEBOARD_DATA_ROOTS lists the folders that may be read{_none(allowed)}; "
+            "add this one to it and start Tuneboard again.",
+        )
+    if not folder.is_dir():
+        raise _refusal(field, shown, "an existing folder", "Check the spelling.")
+    return folder
+
+
+def _none(allowed: str) -> str:
+    return "" if allowed else " and lists none"
+
+
+def is_junk(name: str) -> bool:
+    """Tell whether an operating system left a file or folder of that name behind."""
+    return name.lower() in JUNK_NAMES or name.startswith("._")
+
+
+def scan_folder(
+    root: str | os.PathLike[str],
+    name: str,
+    *,
+    extra_roots: Sequence[Path] = (),
+    note: str = "",
+    field: str = "source",
+    source: str | None = None,
+    report: Report | None = None,
+) -> Manifest:
+    """Return the manifest of a folder laid out by class.
+
+    Args:
+        root: The folder; the items' paths are relative to it.
+        name: The dataset's name.
+        extra_roots: Folders that links inside `root` may lead to, beside `root` itself.
+        note: What a page says beside the dataset.
+        field: Name of the input field that refusals name.
+        source: What refusals say came; by default the folder.
+        report: Told `{"phase": "scan", "done": …, "total": …}` about twice a second.
+
+    Raises:
+        InvalidInput: If it is no folder, there are fewer than two classes, a class has no
+            readable image, or a split misses a class.
+    """
+    base = Path(root).resolve()
+    if not base.is_dir():
+        raise _refusal(field, source or str(root), "an existing folder", "Check the spelling.")
+    listing = _Listing(base, [base, *(Path(extra).resolve() for extra in extra_roots)])
+    splits = _split_folders(base, listing, field, source or str(root))
+    found: dict[str, list[_Found]] = {}
+    classes: dict[str, list[str]] = {}
+    for split, folder in splits.items():
+        classes[split] = listing.class_names(folder)
+        found[split] = [
+            image for label in classes[split] for image in listing.images(folder / label, label)
+        ]
+    _check_classes(base, splits, classes, field, source or str(root))
+
+    probes = _probe_all([image for split in found for image in found[split]], report)
+    labels = {label: index for index, label in enumerate(classes["train"])}
+    items: dict[str, tuple[Item, ...]] = {}
+    rows = []
+    for split, images in found.items():
+        good = []
+        for image in images:
+            result = probes[image.path]
+            if isinstance(result, str):
+                listing.skip(image.path, result)
+            else:
+                good.append(Item(image.path, labels[image.label]))
+                rows.append((split, image.path, image.label, result.sha256))
+        items[split] = tuple(sorted(good, key=lambda item: item.path))
+    manifest = Manifest(
+        name=name,
+        root=str(base),
+        classes=tuple(labels),
+        splits=items,
+        skipped=tuple(sorted(listing.skipped, key=lambda skipped: skipped.file)),
+        fingerprint=content_fingerprint(rows),
+        note=note,
+        sizes=_sizes([result for result in probes.values() if isinstance(result, Probe)]),
+    )
+    _check_no_class_is_empty(manifest, splits, field)
+    return manifest
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file that has an image's name."""
+
+    path: str
+    label: str
+    file: str
+
+
+@dataclass
+class _Listing:
+    """Walks folders in sorted order; links may not lead out of the allowed ones."""
+
+    base: Path
+    allowed: list[Path]
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def skip(self, path: str, reason: str) -> None:
+        self.skipped.append(Skipped(_printable(path), reason))
+
+    def folders(self, folder: Path) -> list[str]:
+        """Return the names of the folders in `folder`, hidden ones and junk left out."""
+        return sorted(
+            entry.name
+            for entry in self._entries(folder)
+            if _is_dir(entry) and not entry.name.startswith(".") and not is_junk(entry.name)
+        )
+
+    def class_names(self, folder: Path) -> list[str]:
+        """Return the classes in `folder`; loose images there are skipped and named."""
+        for entry in self._entries(folder):
+            if is_image_name(entry.name) and not _is_dir(entry) and not is_junk(entry.name):
+                self.skip(self._relative(entry.path), "lies in no class's folder")
+        return self.folders(folder)
+
+    def images(self, folder: Path, label: str) -> Iterator[_Found]:
+        """Yield the files below a class's folder that have an image's name."""
+        seen: set[str] = set()
+        pending = [str(folder)]
+        while pending:
+            current = pending.pop()
+            relative = self._relative(current)
+            real = os.path.realpath(current)
+            if real in seen:
+                self.skip(relative, "a link to a folder that was already read")
+                continue
+            seen.add(real)
+            below = []
+            for entry in self._entries(Path(current)):
+                if is_junk(entry.name):
+                    continue
+                path = self._relative(entry.path)
+                if _is_dir(entry):
+                    if entry.name.startswith("."):
+                        self.skip(path, "a hidden folder")
+                    else:
+                        below.append(entry.path)
+                elif (reason := self._why_not(entry)) is not None:
+                    self.skip(path, reason)
+                else:
+                    yield _Found(path, label, entry.path)
+            pending += reversed(below)
+
+    def _why_not(self, entry: os.DirEntry[str]) -> str | None:
+        """Return why a file is not even looked at, or None."""
+        if not is_image_name(entry.name):
+            return "its name ends in none of " + " ".join(EXTENSIONS)
+        if not _is_utf8(self._relative(entry.path)):
+            return "its path is not valid UTF-8"
+        if entry.is_symlink() and not self._is_allowed(os.path.realpath(entry.path)):
+            return LEADS_OUTSIDE
+        return None
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        if not self._is_allowed(os.path.realpath(folder)):
+            self.skip(self._relative(str(folder)), LEADS_OUTSIDE)
+            return []
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self.skip(self._relative(str(folder)), f"cannot be read: {error.strerror or error}")
+            return []
+
+    def _is_allowed(self, real: str) -> bool:
+        return any(Path(real).is_relative_to(root) for root in self.allowed)
+
+    def _relative(self, path: str) -> str:
+        return Path(path).relative_to(self.base).as_posix()
+
+
+def _split_folders(base: Path, listing: _Listing, field: str, source: str) -> dict[str, Path]:
+    """Return the folder of every split; just `train` where the classes lie directly in `base`."""
+    folders = listing.folders(base)
+    named = [name for name in folders if name.lower() in SPLIT_NAMES]
+    has_train = any(
+        SPLIT_NAMES[name.lower()] == "train" and listing.folders(base / name) for name in named
+    )
+    if not has_train:
+        if named and len(named) == len(folders) and any(listing.folders(base / n) for n in named):
+            raise _refusal(
+                field,
+                source,
+                "a folder with a `train` folder beside " + _names(named),
+                "Rename the folder with the training images to `train`.",
+            )
+        return {"train": base}
+    splits: dict[str, Path] = {}
+    for name in named:
+        split = SPLIT_NAMES[name.lower()]
+        if split in splits:
+            raise _refusal(
+                field,
+                source,
+                f"a folder with one {split} split; it has {_names([splits[split].name, name])}",
+                "Keep one of the two.",
+            )
+        splits[split] = base / name
+    for name in folders:
+        if name not in named:
+            listing.skip(name, "a folder beside `train` that is no split")
+    return {split: splits[split] for split in ("train", "val", "test") if split in splits}
+
+
+def _check_classes(
+    base: Path, splits: dict[str, Path], classes: dict[str, list[str]], field: str, source: str
+) -> None:
+    """Refuse fewer than two classes, names no id can hold, and splits that disagree."""
+    train = classes["train"]
+    if not train:
+        where = "in it" if splits["train"] == base else f"in `{splits['train'].name}`"
+        raise _refusal(
+            field,
+            source,
+            f"a folder with one folder of images for each class; there are none {where}",
+            "Lay it out as CLASS/image.jpg or as train/CLASS/image.jpg.",
+        )
+    if len(train) == 1:
+        raise _refusal(
+            field,
+            source,
+            f"a folder with at least two classes; it has only `{_printable(train[0])}`",
+            "Add a folder for each further class.",
+        )
+    errors = [
+        FieldError(field, _printable(name), "a class whose name is valid UTF-8", "Rename it.")
+        for name in train
+        if not _is_utf8(name)
+    ]
+    for split, names in classes.items():
+        folder = splits[split].name
+        errors += [
+            FieldError(
+                field,
+                f"{folder}/{_printable(name)}",
+                f"in every split; `{folder}` has no folder for the class `{_printable(name)}`",
+                "Add images of it there, or remove the split to have one cut from `train`.",
+            )
+            for name in train
+            if name not in names
+        ]
+        errors += [
+            FieldError(
+                field,
+                f"{folder}/{_printable(name)}",
+                f"a class that `{splits['train'].name}` has too",
+                "Add training images of it, or remove the folder.",
+            )
+            for name in names
+            if name not in train
+        ]
+    if errors:
+        raise InvalidInput.of(*errors[:PROBLEMS_SHOWN])
+
+
+def _check_no_class_is_empty(manifest: Manifest, splits: dict[str, Path], field: str) -> None:
+    errors = []
+    counts = manifest.summary()["counts"]
+    for split, folder in splits.items():
+        for label, name in enumerate(manifest.classes):
+            if counts[split][label]:
+                continue
+            place = (folder / name).relative_to(manifest.root).as_posix()
+            reasons = [s for s in manifest.skipped if f"{s.file}/".startswith(f"{place}/")]
+            expected = "a class with at least one readable image; "
+            if not reasons:
+                expected += "it has none"
+            elif len(reasons) == 1:
+                expected += f"its only file was skipped ({reasons[0].reason})"
+            else:
+                expected += f"its {len(reasons):,} files were skipped (first: {reasons[0].reason})"
+            errors.append(
+                FieldError(
+                    field,
+                    place,
+                    expected,
+                    "Add images, or remove the class from every split.",
+                )
+            )
+    if errors:
+        raise InvalidInput.of(*errors[:PROBLEMS_SHOWN])
+
+
+def _probe_all(images: list[_Found], report: Report | None) -> dict[str, Probe | str]:
+    """Return what each image is, by path; decoding releases Python's lock, so threads help."""
+    results: dict[str, Probe | str] = {}
+    said = 0.0
+    with quiet_decoders(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH]
+            for image, result in zip(batch, pool.map(probe, (i.file for i in batch)), strict=True):
+                results[image.path] = result
+                if report and (now := time.monotonic()) - said >= REPORT_EVERY_S:
+                    said = now
+                    report({"phase": "scan", "done": len(results), "total": len(images)})
+    if report:
+        report({"phase": "scan", "done": len(images), "total": len(images)})
+    return results
+
+
+def _sizes(probes: list[Probe]) -> dict[str, Spread]:
+    if not probes:
+        return {}
+    sides = {"width": [p.width for p in probes], "height": [p.height for p in probes]}
+    return {
+        side: Spread(min(values), int(statistics.median(values)), max(values))
+        for side, values in sides.items()
+    }
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether a name from the file system can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable(text: str) -> str:
+    """Return the name with bytes that are not UTF-8 written as escapes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _names(names: Sequence[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
+
+
+def _refusal(field: str, value: str, expected: str, remedy: str = "") -> InvalidInput:
+    return InvalidInput.of(FieldError(field, value, expected, remedy))

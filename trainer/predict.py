@@ -1,0 +1,185 @@
+"""Classifies images with a run's trained model: `python -m trainer.predict --help`.
+
+Every image gets a percentage for each class, in a CSV file and, for the first ones, in the
+answer. What cannot be read is left out and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.datasets.folder import LEADS_OUTSIDE, is_junk
+from trainer.datasets.images import is_image_name, probe, quiet_decoders
+from trainer.errors import FieldError, InvalidInput
+from trainer.files import write_atomically
+from trainer.process import wait_passively
+from trainer.program import answer
+
+LISTED_LIMIT = 200
+"""Images, and files left out, that the answer lists; the CSV file has all images."""
+LISTED_CELLS_LIMIT = 50_000
+"""Probabilities in the answer, which is stored in the database."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file to be classified."""
+
+    name: str
+    """How its user calls it."""
+    path: Path
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is to classify, and what was left out."""
+
+    pictures: tuple[Picture, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """Name and reason."""
+
+
+def find_pictures(paths: Sequence[Path], roots: Sequence[Path] = ()) -> Found:
+    """Return the images among files and below folders, in the order of their names.
+
+    Args:
+        paths: Files, and folders to be searched.
+        roots: Where given, a file whose links resolved lie elsewhere is left out.
+
+    Raises:
+        InvalidInput: If a path does not exist, or no image is found.
+    """
+    allowed = [root.resolve() for root in roots]
+    pictures, skipped = [], []
+    for path in paths:
+        if not path.exists():
+            raise InvalidInput.of(FieldError("paths", str(path), "a file or folder that exists"))
+        if path.is_dir():
+            listed = [
+                Picture(file.relative_to(path).as_posix(), file)
+                for file in sorted(path.rglob("*"))
+                if is_image_name(file.name) and not is_junk(file.name) and file.is_file()
+            ]
+        else:
+            listed = [Picture(path.name, path)]
+        for picture in listed:
+            file = picture.path.resolve()
+            if allowed and not any(file.is_relative_to(root) for root in allowed):
+                skipped.append((picture.name, LEADS_OUTSIDE))
+            else:
+                pictures.append(picture)
+    return _readable(pictures, skipped)
+
+
+def listed_pictures(listing: Path) -> Found:
+    """Return the images that a JSON file lists as [name, path] pairs.
+
+    Raises:
+        InvalidInput: If none of them can be read.
+    """
+    pairs = json.loads(listing.read_text(encoding="utf-8"))
+    return _readable([Picture(name, Path(path)) for name, path in pairs], [])
+
+
+def classify(attempt: Path, found: Found, out: Path, *, device: str = "recorded") -> dict[str, Any]:
+    """Classify the images, write the CSV file and return what is to be said of them.
+
+    Args:
+        attempt: Folder of the run's last attempt.
+        found: The images.
+        out: The CSV file: `file`, `predicted`, and a column of percentages for each class.
+        device: recorded or cpu.
+
+    Raises:
+        RunFailure: If the run's files are not whole.
+    """
+    wait_passively()
+    from trainer.trained import load_trained  # takes seconds: torch comes with it
+
+    model = load_trained(attempt, "cpu" if device == "cpu" else "recorded")
+    files = [picture.path for picture in found.pictures]
+    names = iter(picture.name for picture in found.pictures)
+    most = min(LISTED_LIMIT, max(1, LISTED_CELLS_LIMIT // len(model.classes)))
+    listed: list[dict[str, Any]] = []
+
+    def rows() -> Iterator[tuple[str, str, list[float]]]:
+        for batch in model.of_files(files):
+            for chances in batch.tolist():
+                best = max(range(len(chances)), key=chances.__getitem__)
+                yield next(names), model.classes[best], chances
+
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["file", "predicted", *(f"{name} %" for name in model.classes)])
+    for name, predicted, chances in rows():
+        table.writerow([name, predicted, *(f"{100 * chance:.4f}" for chance in chances)])
+        if len(listed) < most:
+            listed.append({"file": name, "predicted": predicted, "probabilities": chances})
+    write_atomically(out, lambda file: file.write(text.getvalue().encode()))
+    return {
+        "classes": list(model.classes),
+        "predictions": listed,
+        "total": len(files),
+        "skipped": [
+            {"file": name, "reason": reason} for name, reason in found.skipped[:LISTED_LIMIT]
+        ],
+        "skipped_total": len(found.skipped),
+        "device": model.choices.device_name,
+        "file": out.name,
+    }
+
+
+def _readable(pictures: Sequence[Picture], left_out: Sequence[tuple[str, str]]) -> Found:
+    """Return the images that can be decoded, and why the others cannot.
+
+    Raises:
+        InvalidInput: If there is none.
+    """
+    kept, skipped = [], list(left_out)
+    with quiet_decoders():
+        for picture in pictures:
+            seen = probe(picture.path)
+            if isinstance(seen, str):
+                skipped.append((picture.name, seen))
+            else:
+                kept.append(picture)
+    if not kept:
+        why = f" (`{skipped[0][0]}`: {skipped[0][1]})" if skipped else ""
+        named = [name for name, _ in skipped[:3]]
+        raise InvalidInput.of(FieldError("images", named, f"at least one readable image{why}"))
+    return Found(tuple(kept), tuple(skipped))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run as a program; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.predict", description="Classify images with a trained run."
+    )
+    parser.add_argument("--run-dir", required=True, type=Path, help="folder of its last attempt")
+    parser.add_argument("--out", required=True, type=Path, help="CSV file to write")
+    parser.add_argument("--listing", type=Path, help="JSON file of [name, path] pairs")
+    parser.add_argument("--root", type=Path, action="append", default=[], help="may be read")
+    parser.add_argument("--device", choices=("recorded", "cpu"), default="recorded")
+    parser.add_argument("paths", type=Path, nargs="*", help="images, or folders of images")
+    options = parser.parse_args(arguments)
+
+    def work() -> dict[str, Any]:
+        if options.listing is not None:
+            found = listed_pictures(options.listing)
+        else:
+            found = find_pictures(options.paths, options.root)
+        return classify(options.run_dir, found, options.out, device=options.device)
+
+    return answer(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

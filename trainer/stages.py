@@ -1,0 +1,38 @@
+"""The stages of a freezing schedule: which is under way, and what rate they ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer.spec import ExperimentSpec
+
+
+@dataclass(frozen=True)
+class Span:
+    """The epochs over which one schedule of the learning rate runs, and its base rate."""
+
+    lr: float
+    """What the schedule multiplies: the optimizer's own, or that of the stage under way."""
+    first_epoch: int
+    """Where the schedule starts; 1 unless a stage restarted it."""
+    epochs: int
+    """How many epochs the schedule has, up to its next restart or the run's end."""
+
+
+def stage_at(spec: ExperimentSpec, epoch: int) -> int:
+    """Return how many stages of the freezing schedule have begun in an epoch, counted from 1."""
+    return sum(stage.epoch <= epoch for stage in spec.freeze.schedule)
+
+
+def span_at(spec: ExperimentSpec, epoch: int) -> Span:
+    """Return the span of the learning rate's schedule that an epoch lies in."""
+    lr, first, end = spec.optimizer.lr, 1, spec.training.epochs + 1
+    for stage in spec.freeze.schedule:
+        if stage.epoch > epoch:
+            if stage.restarts:
+                end = stage.epoch
+                break
+            continue
+        lr = lr if stage.lr is None else stage.lr
+        first = stage.epoch if stage.restarts else first
+    return Span(lr, first, end - first)

@@ -1,0 +1,101 @@
+"""The client's calls for after training: predictions, exports, votes, and their jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tuneboard.connection import Connection
+from tuneboard.latefile import LateFile
+from tuneboard.problems import problem_of
+
+_JOB_LOOK_S = 10.0  # the server answers as soon as the job has ended
+
+
+class JobCalls(Connection):
+    """The part of `tuneboard.Client` that is about jobs after training."""
+
+    def predict(
+        self, run_id: int, images: Sequence[tuple[str, Path]], *, wait_s: float = 0
+    ) -> dict[str, Any]:
+        """Send images to be classified by a run's model, and return the job that does it.
+
+        Args:
+            images: Names to be shown, and files.
+            wait_s: Seconds, at most 30, to wait for its end; see also `wait_for_job`.
+        """
+        with ExitStack() as opened:
+            files = [
+                ("file", (name, opened.enter_context(LateFile(path)))) for name, path in images
+            ]
+            path = f"runs/{run_id}/predictions"
+            return self._object("POST", path, files=files, params={"wait_s": wait_s})
+
+    def predict_folder(self, run_id: int, folder: str) -> dict[str, Any]:
+        """Have a folder on the server classified by a run's model, and return the job."""
+        return self._object("POST", f"runs/{run_id}/predictions", json={"folder": folder})
+
+    def export(self, run_id: int, form: str) -> dict[str, Any]:
+        """Have a run's model written as safetensors or torchscript, and return the job."""
+        return self._object("POST", f"runs/{run_id}/exports", json={"format": str(form)})
+
+    def vote(
+        self,
+        run_ids: Sequence[int],
+        *,
+        method: str = "majority",
+        prefer: int | None = None,
+        split: str = "val",
+    ) -> dict[str, Any]:
+        """Let runs vote on the images they were all evaluated on, and return the job.
+
+        Args:
+            run_ids: Two or more.
+            method: majority or mean.
+            prefer: The run that decides ties; None: the first.
+            split: val or test.
+        """
+        body: dict[str, Any] = {"runs": list(run_ids), "method": str(method), "split": str(split)}
+        if prefer is not None:
+            body["prefer"] = prefer
+        return self._object("POST", "votes", json=body)
+
+    def job(self, job_id: int, *, wait_s: float = 0) -> dict[str, Any]:
+        """Return a job; with `wait_s`, at most 30, once it has ended or after that time."""
+        return self._object("GET", f"jobs/{job_id}", params={"wait_s": wait_s})
+
+    def wait_for_job(self, job_id: int, *, timeout_s: float | None = None) -> dict[str, Any]:
+        """Return a job once it has ended, well or not.
+
+        Raises:
+            TimeoutError: If it has not ended within `timeout_s`.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = _JOB_LOOK_S if deadline is None else deadline - time.monotonic()
+            found = self.job(job_id, wait_s=max(0.0, min(_JOB_LOOK_S, left_s)))
+            if found["state"] in {"succeeded", "failed"}:
+                return found
+            if left_s <= 0:
+                raise TimeoutError(f"Job {job_id} had not ended after {timeout_s} s.")
+
+    def download(self, job_id: int, path: Path) -> None:
+        """Write the file that a job made to `path`."""
+        partial = path.with_name(f"{path.name}.part")
+        try:
+            with self._http.stream("GET", f"/api/v1/jobs/{job_id}/file") as response:
+                if response.is_error:
+                    raise problem_of(response)
+                with partial.open("wb") as file:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+            partial.replace(path)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise self._unreachable() from error
+        finally:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""The commands about runs on a server: submit, runs, show, compare, cancel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tuneboard.commands.options import Json, Url
+
+if TYPE_CHECKING:
+    from tuneboard.client import Client
+
+RunId = Annotated[int, typer.Argument(help="Number of the run.", min=1)]
+
+
+def submit(
+    specs: Annotated[
+        list[Path], typer.Argument(metavar="SPEC.yaml…", help="Specs, or recipes of several runs.")
+    ],
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the runs to their end.")] = False,
+    priority: Annotated[int, typer.Option(help="Higher is claimed earlier.")] = 0,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run, in place of the spec's.")
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Launch the runs of spec files and print their numbers and addresses.
+
+    Exits 2 if something is wrong with a spec, and with --watch 1 if a run did not succeed.
+    """
+    from tuneboard.client import Client
+    from tuneboard.recipe import load_yaml
+    from tuneboard.watch import watch_runs
+
+    documents = [load_yaml(path) for path in specs]
+    with Client(url) as client:
+        launched: list[dict[str, Any]] = []
+        for path, document in zip(specs, documents, strict=True):
+            launched += _launch(client, document, name, priority, path.stem)
+        for run in launched:
+            typer.echo(f"{run['id']}\t{client.run_address(run['id'])}")
+        if watch:
+            ended = watch_runs(client, launched)
+            if any(run["status"] != "succeeded" for run in ended):
+                raise typer.Exit(1)
+
+
+def _launch(
+    client: Client, document: dict[str, Any], name: str | None, priority: int, stem: str
+) -> list[dict[str, Any]]:
+    from trainer.recipes import as_recipe, plan
+
+    if "runs" not in document:
+        return [client.submit(document, name=name, priority=priority)]
+    recipe = as_recipe(document)
+    planned = plan(recipe)
+    study = client.launch_study(
+        name or recipe.name or stem,
+        [run.spec.model_dump(mode="json") for run in planned],
+        note=recipe.note,
+        priority=priority,
+        published=[
+            run.published.model_dump(mode="json") if run.published else None for run in planned
+        ],
+    )
+    return list(study["runs"])
+
+
+def list_runs(
+    status: Annotated[str | None, typer.Option(help="Only runs in this state.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only runs on this dataset.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
+    as_json: Json = False,
+    url: Url = None,
+) -> None:
+    """List runs, newest first."""
+    from tuneboard.client import Client
+    from tuneboard.console import put_json, put_table
+    from tuneboard.report import RUN_COLUMNS, run_row
+
+    with Client(url) as client:
+        found = client.runs(status=status, dataset=dataset, limit=limit)
+    if as_json:
+        put_json(found)
+    else:
+        put_table(RUN_COLUMNS, [run_row(run) for run in found])
+
+
+def show(run_id: RunId, as_json: Json = False, url: Url = None) -> None:
+    """Show a run: state, figures, error and spec."""
+    from tuneboard.client import Client
+    from tuneboard.console import put_json
+    from tuneboard.report import run_text
+
+    with Client(url) as client:
+        run = client.run(run_id)
+        if as_json:
+            put_json(run)
+        else:
+            typer.echo(run_text(run, client.run_address(run_id)))
+
+
+def compare(
+    run_ids: Annotated[
+        list[int], typer.Argument(metavar="RUN RUN…", help="Numbers of the runs.", min=1)
+    ],
+    as_json: Json = False,
+    url: Url = None,
+) -> None:
+    """Compare the results of runs and print the address of their comparison."""
+    from tuneboard.client import Client
+    from tuneboard.console import put_json, put_table, say
+    from tuneboard.report import result_table
+
+    with Client(url) as client:
+        compared = client.compare(run_ids)
+        if as_json:
+            put_json(compared)
+            return
+        put_table(*result_table(compared["runs"]))
+        say(client.compare_address(run_ids))
+
+
+def cancel(run_id: RunId, url: Url = None) -> None:
+    """Stop a run."""
+    from tuneboard.client import Client
+    from tuneboard.console import say
+
+    with Client(url) as client:
+        run = client.cancel(run_id)
+    if run["status"] == "cancelled":
+        say(f"Run {run_id} is cancelled.")
+    else:
+        say(f"Run {run_id} will be stopped within seconds.")

@@ -1,0 +1,82 @@
+"""A connection to one server: address, token, and its problems as our errors."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tuneboard.place import server_url
+from tuneboard.problems import Unreachable, problem_of
+
+TOKEN_VARIABLE = "TUNEBOARD_TOKEN"  # noqa: S105 — the name of a variable
+
+
+class Connection:
+    """What every part of the client sends its requests through."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Prepare to talk to a server; nothing is sent yet.
+
+        Args:
+            url: Its address; None: `TUNEBOARD_URL`, else the server of the data directory.
+            token: Access token; None: `TUNEBOARD_TOKEN`, where it is set.
+            timeout_s: Seconds to wait for an answer.
+            transport: Another way to carry the requests, for tests.
+        """
+        self.url = server_url(url)
+        token = token or os.environ.get(TOKEN_VARIABLE, "")
+        headers = {"Accept": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            timeout=timeout_s,
+            transport=transport,
+            trust_env=False,  # a proxy has no business between us and our own server
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _object(self, method: str, path: str, **how: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._request(method, path, **how).json()
+        return answer
+
+    def _request(self, method: str, path: str, **how: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, f"/api/v1/{path}", **how)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise self._unreachable() from error
+        if response.is_error:
+            raise problem_of(response)
+        return response
+
+    def _unreachable(self) -> Unreachable:
+        return Unreachable(
+            f"No Tuneboard answers at {self.url}.",
+            "Start one with `make up` or `tuneboard up`, or name another with --url or "
+            "TUNEBOARD_URL.",
+        )

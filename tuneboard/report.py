@@ -1,0 +1,125 @@
+"""Runs and datasets as the API gives them, as rows and text of the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuneboard.console import percent, seconds
+
+RUN_COLUMNS = (">id", "name", "dataset", "status", ">epoch", ">best val accuracy", ">time")
+RESULT_COLUMNS = (
+    ">id",
+    "name",
+    "status",
+    ">best val accuracy",
+    ">at epoch",
+    ">last val accuracy",
+    ">parameters trained",
+    ">time",
+)
+DATASET_COLUMNS = ("name", "kind", "status", ">classes", ">train", ">val", ">test")
+
+
+def run_row(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of RUN_COLUMNS."""
+    return (
+        str(run["id"]),
+        run["name"],
+        run["dataset"],
+        run["status"],
+        f"{run['epoch']}/{run['epochs']}",
+        percent(_accuracy(run, "best")),
+        seconds(run["elapsed_s"]),
+    )
+
+
+def result_row(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of RESULT_COLUMNS."""
+    trained = run["parameters_trained"]
+    best_epoch = _accuracy(run, "best_epoch")
+    return (
+        str(run["id"]),
+        run["name"],
+        run["status"],
+        percent(_accuracy(run, "best")),
+        "–" if best_epoch is None else str(best_epoch),
+        percent(_accuracy(run, "last")),
+        "–" if trained is None else f"{trained:,}",
+        seconds(run["elapsed_s"]),
+    )
+
+
+def result_table(
+    runs: Sequence[Mapping[str, Any]],
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return columns and rows of results; with what was reported, where a run has that."""
+    from trainer.recipes import Published
+
+    rows = [result_row(run) for run in runs]
+    known = [run.get("published") for run in runs]
+    if not any(known):
+        return RESULT_COLUMNS, rows
+    said = [" · ".join(Published.model_validate(one).lines()) if one else "–" for one in known]
+    return (*RESULT_COLUMNS, "reported"), [
+        (*row, text) for row, text in zip(rows, said, strict=True)
+    ]
+
+
+def run_text(run: Mapping[str, Any], address: str) -> str:
+    """Return what there is to know of a run, line by line."""
+    from trainer.spec import flat_fields
+
+    lines = [
+        f"run {run['id']}: {run['name']}",
+        f"status: {run['status']}",
+        f"epoch: {run['epoch']}/{run['epochs']}",
+        f"time: {seconds(run['elapsed_s'])}",
+    ]
+    for name, figures in sorted(run["metrics"].items()):
+        best, last = figures["best"], figures["last"]
+        lines.append(f"{name}: last {_number(last)}, best {_number(best)}")
+    if run["queue"]:
+        lines.append(f"queue: place {run['queue']['position']}")
+    if run["error"]:
+        error = run["error"]
+        lines.append(
+            f"error: {error['title']}: {error['detail']} {error.get('remedy', '')}".rstrip()
+        )
+    lines += [f"{path}: {value}" for path, value in flat_fields(run["spec"]).items()]
+    lines.append(address)
+    return "\n".join(lines)
+
+
+def dataset_row(dataset: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of DATASET_COLUMNS."""
+    ready = dataset["status"] == "ready"
+    splits = dataset["splits"] if ready else {}
+    return (
+        dataset["name"],
+        dataset["kind"],
+        dataset["status"],
+        str(len(dataset["classes"])) if ready else "–",
+        *(str(splits.get(split, "–")) for split in ("train", "val", "test")),
+    )
+
+
+def dataset_text(dataset: Mapping[str, Any]) -> str:
+    """Return a sentence on how far a dataset is."""
+    if dataset["status"] != "ready":
+        return f"{dataset['name']} is {dataset['status']}."
+    text = f"{dataset['name']} is ready: {dataset['samples']} images, "
+    text += f"{len(dataset['classes'])} classes"
+    skipped = dataset["skipped"]
+    if skipped:
+        text += f"; left out {len(skipped)} files, the first {skipped[0]['file']}: "
+        text += skipped[0]["reason"]
+    return text + "."
+
+
+def _accuracy(run: Mapping[str, Any], figure: str) -> Any:
+    return (run["metrics"].get("val_accuracy") or {}).get(figure)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

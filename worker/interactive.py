@@ -1,0 +1,119 @@
+"""The interactive worker's hands: one prepares datasets, one does jobs after training.
+
+A job takes seconds and somebody waits for it, a preparation may take an hour: each has a thread
+of its own, and one ring wakes both.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from store.database import Store
+from store.settings import Settings
+from worker.bell import Bell
+from worker.jobs import Command, JobRunner, job_command
+from worker.prepare import Preparer
+
+log = logging.getLogger(__name__)
+
+
+class Interactive:
+    """Prepares datasets and does jobs, side by side."""
+
+    def __init__(
+        self, store: Store, settings: Settings, bell: Bell, command: Command = job_command
+    ) -> None:
+        self._preparer = Preparer(store, settings, bell)
+        self.draining = self._preparer.draining
+        self._jobs = JobRunner(store, settings, self.draining, command)
+        self._prepares = _Loop("prepare", self._preparer.wake)
+        self._does_jobs = _Loop("jobs", self._jobs.work)
+
+    def wake(self) -> None:
+        """Look for both kinds of work; returns at once."""
+        if not self.draining.is_set():
+            self._prepares.wake()
+            self._does_jobs.wake()
+
+    def wake_in_background(self) -> None:
+        """Do what `wake` does."""
+        self.wake()
+
+    @property
+    def has_free_slot(self) -> bool:
+        """Whether one of the hands is free."""
+        return not self.draining.is_set() and not (
+            self._prepares.is_busy and self._does_jobs.is_busy
+        )
+
+    def has_work(self) -> bool:
+        """Whether there is work that nobody is at, for a hand that is free."""
+        return (not self._prepares.is_busy and self._preparer.has_work()) or (
+            not self._does_jobs.is_busy and self._jobs.has_work()
+        )
+
+    def current(self) -> list[int]:
+        """Return no runs: this kind of worker has none."""
+        return []
+
+    def drain(self) -> None:
+        """Stop; what is unfinished is free for another worker at once."""
+        self.draining.set()
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Wait until neither hand is at work; False if that took too long."""
+        deadline = time.monotonic() + timeout_s
+        return all(
+            loop.wait_until_idle(max(0.0, deadline - time.monotonic()))
+            for loop in (self._prepares, self._does_jobs)
+        )
+
+    def kill(self) -> None:
+        """Kill the programs that are at work, now."""
+        self._preparer.kill()
+        self._jobs.kill()
+
+
+class _Loop:
+    """A thread that calls `work` once for all wakes since it last began, and never misses one."""
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        self._work = work
+        self._changed = threading.Condition()
+        self._woken = False
+        self._busy = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is at work, or about to be."""
+        return self._busy or self._woken
+
+    def wake(self) -> None:
+        """Call `work` soon, again if it is being called now."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Wait until nothing is done or to be done; False if that took too long."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.is_busy, timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._woken)
+                self._woken, self._busy = False, True
+            try:
+                self._work()
+            except Exception:
+                log.exception("Work of the interactive worker failed")
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
