@@ -10,12 +10,28 @@ from pathlib import Path
 import psutil
 
 
-def until(condition: Callable[[], object], within_s: float, what: str) -> None:
-    """Return once the condition holds; fail the test with `what` if it does not in time."""
+def until(
+    condition: Callable[[], object],
+    within_s: float,
+    what: str,
+    *,
+    told_by: Callable[[], str] = str,
+) -> None:
+    """Return once the condition holds.
+
+    Fails the test with `what`, and what `told_by` then says, if it does not in time.
+    """
     deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {within_s} s"
+        assert time.monotonic() < deadline, f"{what}: not within {within_s} s\n{told_by()}"
         time.sleep(0.05)
+
+
+def logs_of(data_dir: Path, *more: Path, lines: int = 40) -> str:
+    """Return the end of every log in the data directory, and of the files of `more`."""
+    logs = [*more, *sorted((data_dir / "logs").glob("*.log"))]
+    ends = (log.read_text(errors="replace").splitlines()[-lines:] for log in logs)
+    return "\n\n".join(f"== {log}\n" + "\n".join(end) for log, end in zip(logs, ends, strict=True))
 
 
 def processes_of(data_dir: Path) -> list[psutil.Process]:

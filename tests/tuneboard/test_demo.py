@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.tuneboard.processes import end_all, processes_of, until
+from tests.tuneboard.processes import end_all, logs_of, processes_of, until
 from trainer.errors import InvalidInput
 from trainer.recipes import Recipe, as_recipe
 from tuneboard import demo
@@ -82,7 +82,13 @@ def test_it_serves_on_until_it_is_interrupted(tmp_path: Path) -> None:
             env={**os.environ, "TUNEBOARD_DATA_DIR": str(data_dir)},
         )
     try:
-        until(lambda: "until Ctrl-C" in console.read_text(), 240, "the results are there")
+        until(
+            lambda: "until Ctrl-C" in console.read_text() or process.poll() is not None,
+            240,
+            "the results are there",
+            told_by=lambda: logs_of(data_dir, console),
+        )
+        assert process.poll() is None, logs_of(data_dir, console)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
         assert processes_of(data_dir) == []
