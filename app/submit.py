@@ -117,6 +117,7 @@ def submit_recipe(
     epochs: int | None = None,
     small: bool = False,
     substitute: bool = False,
+    seeds: int = 1,
 ) -> StudyRow:
     """Queue a recipe's runs, all or none, and return their study; see `trainer.recipes.plan`.
 
@@ -125,7 +126,9 @@ def submit_recipe(
     """
     if dataset is not None and (problem := _dataset_error(store, dataset)) is not None:
         raise InvalidInput.of(replace(problem, field="dataset"))
-    planned = plan(recipe, dataset=dataset, epochs=epochs, small=small, substitute=substitute)
+    planned = plan(
+        recipe, dataset=dataset, epochs=epochs, small=small, substitute=substitute, seeds=seeds
+    )
     return submit_study(
         store,
         settings,

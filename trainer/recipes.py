@@ -24,6 +24,7 @@ from trainer.section import Section
 from trainer.spec import ExperimentSpec
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+SEEDS = (1, 20)  # how often a run can be repeated
 SMALL_EPOCHS = 2
 SMALL_INPUT_PX = 64
 SMALL_BATCH = 16
@@ -228,6 +229,7 @@ def plan(
     epochs: int | None = None,
     small: bool = False,
     substitute: bool = False,
+    seeds: int = 1,
 ) -> list[Planned]:
     """Return the runs to launch.
 
@@ -237,14 +239,25 @@ def plan(
         small: By `SMALL_RULE`, so that it runs on a laptop in minutes.
         substitute: Networks whose weights come with a package stand in for those whose weights
             are downloaded.
+        seeds: How often every run is repeated, with the seeds after its own.
 
     Raises:
         InvalidInput: If a spec does not allow it.
     """
-    return [
+    planned = [
         _planned(recipe, run, dataset=dataset, epochs=epochs, small=small, substitute=substitute)
         for run in recipe.runs
     ]
+    if seeds == 1:
+        return planned
+    return [_with_seed(run, more) for more in range(seeds) for run in planned]
+
+
+def _with_seed(run: Planned, more: int) -> Planned:
+    data = run.spec.model_dump(mode="json")
+    data["training"]["seed"] += more
+    data["name"] = f"{run.spec.display_name()}, seed {data['training']['seed']}"
+    return Planned(parse_spec(data), run.published)
 
 
 def _recipe_run(file: RecipeFile, given: dict[str, Any]) -> RecipeRun:

@@ -206,6 +206,7 @@ class Client(JobCalls):
         epochs: int | None = None,
         scale: str = "full",
         substitute: bool = False,
+        seeds: int = 1,
     ) -> dict[str, Any]:
         """Launch a recipe's runs, and return their study.
 
@@ -216,8 +217,15 @@ class Client(JobCalls):
             scale: full, or small: few and small images and two epochs.
             substitute: Networks whose weights come with a package in place of those whose weights
                 are downloaded.
+            seeds: How often each run is repeated, with the seeds after its own.
         """
-        body = {"dataset": dataset, "epochs": epochs, "scale": scale, "substitute": substitute}
+        body = {
+            "dataset": dataset,
+            "epochs": epochs,
+            "scale": scale,
+            "substitute": substitute,
+            "seeds": seeds,
+        }
         return self._object("POST", f"recipes/{quote(name, safe='')}/launch", json=body)
 
     def datasets(self) -> list[dict[str, Any]]:

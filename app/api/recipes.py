@@ -12,7 +12,7 @@ from app.dependencies import BellDep, JsonBody, Owner, SettingsDep, StoreDep
 from app.outputs import run_outs, study_out
 from app.submit import submit_recipe
 from store.runs import runs_by_ids
-from trainer.recipes import Recipe, load_recipe, load_recipes
+from trainer.recipes import SEEDS, Recipe, load_recipe, load_recipes
 
 router = APIRouter(prefix="/recipes", tags=["recipes"])
 
@@ -35,6 +35,12 @@ class LaunchIn(BaseModel):
         False,
         description="Networks whose weights come with a package in place of those whose weights "
         "are downloaded; their rows say so.",
+    )
+    seeds: int = Field(
+        1,
+        ge=SEEDS[0],
+        le=SEEDS[1],
+        description="How often each run is repeated, with the seeds after its own.",
     )
 
 
@@ -71,6 +77,7 @@ def launch(
         epochs=how.epochs,
         small=how.scale == "small",
         substitute=how.substitute,
+        seeds=how.seeds,
     )
     response.headers["location"] = f"/api/v1/studies/{row.id}"
     return study_out(row, run_outs(store, runs_by_ids(store, row.run_ids)))

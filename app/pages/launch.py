@@ -21,7 +21,7 @@ from store.values import ID_LIMIT
 from trainer.datasets.catalogue import catalogue_entries
 from trainer.errors import FieldError, InvalidInput
 from trainer.parsing import parse_spec, parse_spec_text
-from trainer.recipes import Recipe, load_recipe, load_recipes
+from trainer.recipes import SEEDS, Recipe, load_recipe, load_recipes
 from trainer.spec import ExperimentSpec
 
 PRIORITIES = (-1000, 1000)
@@ -55,6 +55,7 @@ class LaunchPage:
     recipe_errors: tuple[FieldError, ...] = ()
     section: str = "launch_page"
     priorities: tuple[int, int] = PRIORITIES
+    seeds: tuple[int, int] = SEEDS
 
     @property
     def errors(self) -> tuple[FieldError, ...]:
@@ -150,7 +151,7 @@ def launch_submit(
     typed = {key: value for key, value in form.items() if isinstance(value, str)}
     is_yaml = "spec_yaml" in typed
     note = typed.get("note", "")[:NOTE_LIMIT]
-    priority, priority_error = _priority(typed.get("priority", ""))
+    priority, priority_error = _whole_number("priority", typed.get("priority", ""), PRIORITIES, 0)
     try:
         spec = _spec(typed, is_yaml)
         if priority_error is not None:
@@ -185,7 +186,10 @@ def recipe_submit(
 ) -> Response:
     """Queue a recipe's runs, or show why they cannot be."""
     recipe = load_recipe(str(form.get("recipe", "")))
+    seeds, seeds_error = _whole_number("seeds", str(form.get("seeds", "")), SEEDS, 1)
     try:
+        if seeds_error is not None:
+            raise InvalidInput.of(seeds_error)
         study = submit_recipe(
             store,
             settings,
@@ -195,6 +199,7 @@ def recipe_submit(
             dataset=str(form.get("recipe_dataset", "")).strip() or None,
             small="small" in form,
             substitute="substitute" in form,
+            seeds=seeds,
         )
     except InvalidInput as error:
         page = launch_context(store, recipe_errors=error.errors)
@@ -206,12 +211,15 @@ def _spec(typed: Mapping[str, str], is_yaml: bool) -> ExperimentSpec:
     return parse_spec_text(typed["spec_yaml"]) if is_yaml else parse_spec(spec_data(typed))
 
 
-def _priority(text: str) -> tuple[int, FieldError | None]:
-    low, high = PRIORITIES
+def _whole_number(
+    field: str, text: str, bounds: tuple[int, int], usual: int
+) -> tuple[int, FieldError | None]:
+    """Return the number typed, or the usual one where nothing was; with what is wrong about it."""
+    low, high = bounds
     try:
-        priority = int(text.strip() or "0")
+        number = int(text.strip() or usual)
     except ValueError:
-        priority = high + 1
-    if low <= priority <= high:
-        return priority, None
-    return 0, FieldError("priority", text, f"a whole number from {low} to {high}")
+        number = high + 1
+    if low <= number <= high:
+        return number, None
+    return usual, FieldError(field, text, f"a whole number from {low} to {high}")

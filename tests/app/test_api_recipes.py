@@ -48,12 +48,23 @@ def test_a_launch_takes_another_dataset_epochs_a_scale_and_substitutes(client):
         assert run["published"]["substitute"]
 
 
+def test_a_launch_repeats_every_run_with_the_next_seeds(client):
+    runs = client.post(LAUNCH, json={"seeds": 2}).json()["runs"]
+    names = [run["name"] for run in load_recipe(S1).specs]
+    assert [run["name"] for run in runs] == [
+        f"{name}, seed {seed}" for seed in (0, 1) for name in names
+    ]
+    assert [run["spec"]["training"]["seed"] for run in runs] == [0] * len(names) + [1] * len(names)
+    assert runs[len(names)]["published"] == runs[0]["published"] is not None
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
         ({"epochs": 0}, "epochs"),
         ({"epochs": "many"}, "epochs"),
         ({"scale": "tiny"}, "scale"),
+        ({"seeds": 0}, "seeds"),
         ({"dataset": "nothing"}, "dataset"),
         ({"color": 1}, "color"),
     ],
@@ -110,12 +121,13 @@ def test_the_launch_page_launches_a_recipe_without_scripts(client):
     soup = page(client, "/launch")
     buttons = soup.select("#recipes button[name=recipe]")
     assert [button["value"] for button in buttons] == recipe_names()
-    answer = send(client, "/launch/recipe", recipe=S1, recipe_dataset="digits", small="on")
+    typed = {"recipe": S1, "recipe_dataset": "digits", "small": "on", "seeds": "2"}
+    answer = send(client, "/launch/recipe", **typed)
     assert answer.history[0].status_code == 303 if answer.history else answer.status_code == 303
     runs = client.get("/api/v1/runs").json()["runs"]
-    assert len(runs) == len(load_recipe(S1).runs)
+    assert len(runs) == 2 * len(load_recipe(S1).runs)
     assert {run["dataset"] for run in runs} == {"digits"}
-    assert all(run["name"].endswith("small scale") for run in runs)
+    assert all("small scale, seed " in run["name"] for run in runs)
 
 
 def test_the_launch_page_says_what_is_wrong_with_a_recipe(client):
@@ -124,6 +136,9 @@ def test_the_launch_page_says_what_is_wrong_with_a_recipe(client):
     soup = BeautifulSoup(answer.text, "html.parser")
     check(soup)
     assert "nothing" in text_of(soup.find(id="recipe-errors"))
+    answer = send(client, "/launch/recipe", recipe=S1, seeds="many")
+    assert answer.status_code == 422
+    assert "from 1 to 20" in text_of(BeautifulSoup(answer.text, "html.parser"))
     assert send(client, "/launch/recipe", recipe="none").status_code == 404
     without_token = client.post("/launch/recipe", data={"recipe": S1})
     assert without_token.status_code == 403

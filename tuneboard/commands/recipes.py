@@ -71,6 +71,9 @@ def run(
             help="Networks whose weights come with a package, in place of downloaded ones.",
         ),
     ] = False,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="How often each run is repeated, with the next seeds.")
+    ] = 1,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the runs to their end.")] = False,
     url: Url = None,
 ) -> None:
@@ -85,7 +88,7 @@ def run(
 
     with Client(url) as client:
         study = client.launch_recipe(
-            name, dataset=dataset, epochs=epochs, scale=scale, substitute=substitute
+            name, dataset=dataset, epochs=epochs, scale=scale, substitute=substitute, seeds=seeds
         )
         for launched in study["runs"]:
             typer.echo(f"{launched['id']}\t{client.run_address(launched['id'])}")
