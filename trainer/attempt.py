@@ -17,7 +17,6 @@ import torch
 from torch.amp import GradScaler
 
 from trainer import resolve
-from trainer.augment import pipeline
 from trainer.checkpoint import CheckpointFolder, State
 from trainer.data import MemoryBudget, Split, batch_bounds, decoder_threads
 from trainer.datasets.manifest import Item, Manifest
@@ -31,28 +30,19 @@ from trainer.files import write_atomically
 from trainer.freeze import check_modules, freeze, parameter_counts, stifled_stages
 from trainer.loop import Training
 from trainer.losses import TrainingLoss
-from trainer.mixing import Mixer
 from trainer.model import Network, build_network
-from trainer.optim import build_optimizer, learning_rate
+from trainer.optim import build_optimizer
 from trainer.pixel_statistics import pixel_statistics
 from trainer.progress import Clock, Length, Reporter
 from trainer.resolve import Choices
-from trainer.sources import (
-    Features,
-    Forward,
-    Pixels,
-    Source,
-    compute_features,
-    feature_variants,
-)
+from trainer.run_data import RunData, Splits
+from trainer.sources import Forward, Source, feature_variants
 from trainer.spec import ExperimentSpec
 from trainer.watch import ResourceMeter, StopRequest
 
 _LOG = logging.getLogger(__name__)
 
 STATISTICS_BATCH = 64  # images whose pixels are summed at a time
-
-Splits = dict[str, tuple[Item, ...]]
 
 
 @dataclass
@@ -114,7 +104,18 @@ class Attempt:
         meter.start()
         pool = ThreadPoolExecutor(decoder_threads(choices.threads), "decode")
         try:
-            data = _Data(self, choices, network, splits, pool, clock, reporter)
+            data = RunData(
+                spec=self.spec,
+                manifest=self.manifest,
+                splits=splits,
+                choices=choices,
+                network=network,
+                pool=pool,
+                log=self.log,
+                stop=self.stop,
+                clock=clock,
+                reporter=reporter,
+            )
             forward, train_source, val_source = data.sources()
             if self.resumed is not None:  # what it took to get here again is no training
                 clock.restart(state.elapsed_s, state.seconds, state.epoch_seconds)
@@ -239,7 +240,7 @@ class Attempt:
     def _epochs(self) -> int:
         return self.spec.training.epochs
 
-    def _evaluate(self, training: Training, data: _Data) -> None:
+    def _evaluate(self, training: Training, data: RunData) -> None:
         """Load the best epoch's weights and write down what they say of every image."""
         state, network = training.state, training.network
         best = self.checkpoints.load_best(state)
@@ -349,86 +350,6 @@ class Attempt:
 
     def _warn(self, title: str, detail: str) -> None:
         self.log.say(Warned(time=time.time(), title=title, detail=detail))
-
-
-class _Data:
-    """The attempt's images as sources for the loop."""
-
-    def __init__(
-        self,
-        attempt: Attempt,
-        choices: Choices,
-        network: Network,
-        splits: Splits,
-        pool: ThreadPoolExecutor,
-        clock: Clock,
-        reporter: Reporter,
-    ) -> None:
-        self.splits = splits
-        self.whole = Forward(network.module, choices)
-        self._attempt = attempt
-        self._choices = choices
-        self._network = network
-        self._pool = pool
-        self._clock = clock
-        self._reporter = reporter
-        self._budget = MemoryBudget()
-
-    def sources(self) -> tuple[Forward, Source, Source]:
-        """Return what runs in each step, and its training and validation batches."""
-        train, val = self.pixels("train"), self.pixels("val")
-        variants = self._choices.feature_variants
-        if not variants:
-            return self.whole, train, val
-        images = variants * len(self.splits["train"]) + len(self.splits["val"])
-        rate = learning_rate(self._attempt.spec, 1)
-        self._reporter.begin("features", 1, 0, rate, images)
-        with self._clock.span("compute"):
-            kept = [self._compute(train, mirrored=variant == 1) for variant in range(variants)]
-        with self._clock.span("validation"):
-            kept_val = [self._compute(val, mirrored=False)]
-        device = self._choices.torch_device()
-        (head,) = self._network.heads()
-        self._attempt.log.note(f"The backbone's features of {images} images are kept in memory.")
-        return (
-            Forward(head, self._choices),
-            Features(train.split, kept, device),
-            Features(val.split, kept_val, device),
-        )
-
-    def pixels(self, split: Literal["train", "val", "test"]) -> Pixels:
-        """Return a split's images; only those for training are augmented."""
-        spec = self._attempt.spec
-        form = self._network.form
-        root, seed = Path(self._attempt.manifest.root), spec.training.seed
-        items, budget, device = self.splits[split], self._budget, self._choices.torch_device()
-        if split != "train":
-            return Pixels(Split(root, items, form, budget, self._pool), form, device)
-        augmentation = spec.augmentation
-        preset = augmentation.preset
-        images = Split(
-            root,
-            items,
-            form,
-            budget,
-            self._pool,
-            preset=preset if preset in ("none", "flip", "standard") else "none",
-            pipeline=pipeline(augmentation, form, seed),
-            vertical_flip=augmentation.vertical_flip,
-            seed=seed,
-        )
-        classes = len(self._attempt.manifest.classes)
-        mixer = Mixer(augmentation, classes, seed) if augmentation.mixes else None
-        return Pixels(images, form, device, mixer)
-
-    def _compute(self, pixels: Pixels, *, mirrored: bool) -> torch.Tensor:
-        size = self._choices.evaluation_batch_size
-        batches = pixels.mirrored(size) if mirrored else pixels.fixed(size)
-        return compute_features(self._network, self.whole, batches, self._after_batch)
-
-    def _after_batch(self, images: int) -> None:
-        self._reporter.advance(images, 0)
-        self._attempt.stop.check()
 
 
 def _largest_share(items: Sequence[Item]) -> float:

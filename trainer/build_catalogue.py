@@ -12,6 +12,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from multiprocessing import Pool
 from typing import Any
 
@@ -47,6 +48,11 @@ class Described:
 
     entry: Architecture
     modules: tuple[str, ...]
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the libraries described, without what tells builds apart (+cpu)."""
+    return {name: version(name).partition("+")[0] for name in ("timm", "torchvision")}
 
 
 def torchvision_names() -> list[str]:
@@ -212,7 +218,10 @@ def main() -> None:
     columns = [field.name for field in fields(Architecture)]
     rows = [list(asdict(one.entry).values()) for one in found]
     body = ",\n".join(json.dumps(row) for row in rows)
-    INDEX.write_text(f"[{json.dumps(columns)}, [\n{body}\n]]\n")
+    INDEX.write_text(
+        f'{{"versions": {json.dumps(installed_versions())},\n"columns": {json.dumps(columns)},\n'
+        f'"rows": [\n{body}\n]}}\n'
+    )
     with zipfile.ZipFile(MODULES, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for one in found:
             # The default date, so that the same lists give the same file.

@@ -11,6 +11,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 INDEX = Path(__file__).with_name("architectures.json")
 MODULES = Path(__file__).with_name("modules.zip")
@@ -55,6 +56,11 @@ def entry(name: str) -> Architecture:
     return _index()[name]
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that the files were written from, by name."""
+    return dict(_file()["versions"])
+
+
 def with_weights_package() -> list[str]:
     """Return the names of the architectures whose weights a package carries."""
     return [name for name, found in _index().items() if found.weights_package]
@@ -76,5 +82,11 @@ def modules(name: str) -> tuple[str, ...] | None:
 
 @cache
 def _index() -> dict[str, Architecture]:
-    columns, rows = json.loads(INDEX.read_text())
+    columns, rows = _file()["columns"], _file()["rows"]
     return {row[0]: Architecture(**dict(zip(columns, row, strict=True))) for row in rows}
+
+
+@cache
+def _file() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(INDEX.read_text())
+    return found

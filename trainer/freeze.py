@@ -9,8 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from trainer.errors import RunFailure
 from trainer.events import Warned
+from trainer.freeze_sections import FreezeSpec
 from trainer.model import Network
-from trainer.model_sections import FreezeSpec
 from trainer.optim import learning_rate
 from trainer.selection import frozen_modules
 from trainer.spec import ExperimentSpec

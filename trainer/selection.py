@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainer.model_sections import FreezeSpec
+    from trainer.freeze_sections import FreezeSpec
 
 
 def frozen_modules(spec: FreezeSpec, names: Sequence[str], stage: int) -> frozenset[str]:

@@ -15,7 +15,8 @@ from pydantic import Field, model_validator
 
 from trainer import catalogue
 from trainer.data_sections import AugmentationSpec, DatasetSpec
-from trainer.model_sections import FreezeSpec, ModelSpec
+from trainer.freeze_sections import FreezeSpec
+from trainer.model_sections import ModelSpec
 from trainer.optimizer_sections import OptimizerSpec, SchedulerSpec
 from trainer.section import Section as _Section
 from trainer.section import field_problem as _field_problem

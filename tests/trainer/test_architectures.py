@@ -9,10 +9,15 @@ from torch.nn import functional
 
 from trainer import catalogue
 from trainer.bases import OURS
-from trainer.build_catalogue import describe, timm_names, torchvision_names
+from trainer.build_catalogue import (
+    describe,
+    installed_versions,
+    timm_names,
+    torchvision_names,
+)
 from trainer.freeze import freeze, frozen_names, set_training_mode
+from trainer.freeze_sections import FreezeSpec
 from trainer.model import build_network
-from trainer.model_sections import FreezeSpec
 from trainer.optim import build_optimizer
 from trainer.parsing import parse_spec
 from trainer.resolve import Choices
@@ -188,3 +193,7 @@ def test_the_children_of_resnet18_are_those_of_the_published_study():
         *("layer1", "layer2", "layer3", "layer4", "avgpool", "fc"),
     ]
     assert catalogue.entry("inception_v3").auxiliary_smallest_px == 299
+
+
+def test_the_catalogue_is_of_the_installed_versions():
+    assert catalogue.versions() == installed_versions(), "run python -m trainer.build_catalogue"

@@ -5,8 +5,8 @@ import pytest
 from trainer import catalogue, selection
 from trainer.errors import InvalidInput, RunFailure
 from trainer.freeze import check_modules
+from trainer.freeze_sections import FreezeSpec
 from trainer.model import build_network
-from trainer.model_sections import FreezeSpec
 from trainer.optim import learning_rate
 from trainer.parsing import parse_spec, parse_spec_text
 from trainer.spec import spec_yaml
