@@ -35,7 +35,7 @@ from trainer.seeds import derive
 from trainer.sources import Forward, Source
 from trainer.spec import ExperimentSpec
 from trainer.stages import stage_at
-from trainer.steps import Stepper, first_line, is_out_of_memory
+from trainer.stepper import Stepper, first_line, is_out_of_memory
 from trainer.watch import Interrupted, StopRequest
 
 

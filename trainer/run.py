@@ -19,7 +19,7 @@ from trainer.eventlog import EventLog
 from trainer.events import RunFailed
 from trainer.parsing import parse_spec_text
 from trainer.process import log_to_stderr
-from trainer.steps import first_line, is_out_of_memory
+from trainer.stepper import first_line, is_out_of_memory
 from trainer.watch import Interrupted, StopRequest, greet_supervisor
 
 _LOG = logging.getLogger(__name__)

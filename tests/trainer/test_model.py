@@ -13,7 +13,7 @@ from trainer.optim import build_optimizer
 from trainer.parsing import parse_spec
 from trainer.resolve import Choices
 from trainer.sources import Forward
-from trainer.steps import Stepper
+from trainer.stepper import Stepper
 from trainer.training_sections import LossSpec
 
 
