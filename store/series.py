@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, and_, delete, select, tuple_
 
 from store.database import Store, upsert
 from store.rows import SeriesPoints, SummaryRow
-from store.tables import METRIC_SUMMARIES, SERIES_CHUNKS
+from store.tables import METRIC_SUMMARIES, RUNS, SERIES_CHUNKS, SPEC_FIELDS
 
 CHUNK_POINTS = 512
-_COLUMNS = ("steps", "epochs", "elapsed", "values")
+FETCHED_CHUNKS = 64  # held in memory at a time while a long series is read
+Column = Literal["steps", "epochs", "elapsed", "values"]
+_COLUMNS: tuple[Column, ...] = ("steps", "epochs", "elapsed", "values")
+_TYPES: dict[Column, str] = {"steps": "i", "epochs": "f", "elapsed": "f", "values": "d"}
 _PLACE = tuple_(SERIES_CHUNKS.c.name, SERIES_CHUNKS.c.chunk)
 
 
@@ -40,22 +43,59 @@ def series(
     store: Store, run_ids: Sequence[int], names: Sequence[str] | None = None
 ) -> dict[tuple[int, str], SeriesPoints]:
     """Return the series of those runs (and names) that exist, by run and name."""
+    return {
+        (run_id, name): SeriesPoints(*columns)
+        for run_id, name, columns in each_series(store, run_ids, names)
+    }
+
+
+def each_series(
+    store: Store,
+    run_ids: Sequence[int],
+    names: Sequence[str] | None = None,
+    columns: Sequence[Column] = _COLUMNS,
+) -> Iterator[tuple[int, str, list[array[Any]]]]:
+    """Yield (run, name, columns) of the series that exist, by run and name, one at a time.
+
+    Only the columns asked for are read, and no more than one series is held in memory.
+    """
     query = select(
-        SERIES_CHUNKS.c.run_id, SERIES_CHUNKS.c.name, *(SERIES_CHUNKS.c[name] for name in _COLUMNS)
+        SERIES_CHUNKS.c.run_id, SERIES_CHUNKS.c.name, *(SERIES_CHUNKS.c[name] for name in columns)
     ).where(SERIES_CHUNKS.c.run_id.in_(run_ids))
     if names is not None:
         query = query.where(SERIES_CHUNKS.c.name.in_(names))
-    found: dict[tuple[int, str], SeriesPoints] = {}
+    query = query.order_by(SERIES_CHUNKS.c.run_id, SERIES_CHUNKS.c.name, SERIES_CHUNKS.c.chunk)
     with store.read() as conn:
-        rows = conn.execute(
-            query.order_by(SERIES_CHUNKS.c.run_id, SERIES_CHUNKS.c.name, SERIES_CHUNKS.c.chunk)
+        rows = conn.execute(query.execution_options(yield_per=FETCHED_CHUNKS))
+        key: tuple[int, str] | None = None
+        found: list[array[Any]] = []
+        for run_id, name, *packed in rows:
+            if key != (run_id, name):
+                if key is not None:
+                    yield *key, found
+                key = (run_id, name)
+                found = [array(_TYPES[column]) for column in columns]
+            for column, part in zip(found, packed, strict=True):
+                _unpack(column, part)
+        if key is not None:
+            yield *key, found
+
+
+def best_epochs(store: Store, run_ids: Sequence[int]) -> dict[int, int]:
+    """Return the epoch whose weights each run keeps, so far; absent before the first one ends."""
+    kept_by = SPEC_FIELDS.alias()
+    query = (
+        select(RUNS.c.id, RUNS.c.finished["best_epoch"].as_integer(), METRIC_SUMMARIES.c.best_epoch)
+        .join(kept_by, and_(kept_by.c.run_id == RUNS.c.id, kept_by.c.path == "training.best_by"))
+        .join(
+            METRIC_SUMMARIES,
+            and_(METRIC_SUMMARIES.c.run_id == RUNS.c.id, METRIC_SUMMARIES.c.name == kept_by.c.text),
         )
-        for run_id, name, *columns in rows:
-            points = found.get((run_id, name))
-            if points is None:
-                points = found[run_id, name] = SeriesPoints()
-            _extend(points, columns)
-    return found
+        .where(RUNS.c.id.in_(run_ids))
+    )
+    with store.read() as conn:
+        found = {run_id: told or seen for run_id, told, seen in conn.execute(query)}
+    return {run_id: epoch for run_id, epoch in found.items() if epoch}
 
 
 def series_names(store: Store, run_ids: Sequence[int]) -> list[str]:
@@ -217,13 +257,16 @@ def _add(points: SeriesPoints, point: Point) -> None:
 
 def _extend(points: SeriesPoints, columns: Sequence[bytes]) -> None:
     for name, packed in zip(_COLUMNS, columns, strict=True):
-        column: array[Any] = getattr(points, name)
-        if sys.byteorder == "little":
-            column.frombytes(packed)
-        else:
-            part = array(column.typecode, packed)
-            part.byteswap()
-            column.extend(part)
+        _unpack(getattr(points, name), packed)
+
+
+def _unpack(column: array[Any], packed: bytes) -> None:
+    if sys.byteorder == "little":
+        column.frombytes(packed)
+    else:
+        part = array(column.typecode, packed)
+        part.byteswap()
+        column.extend(part)
 
 
 def _pack(column: array[Any]) -> bytes:

@@ -6,7 +6,18 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from app.api import compare, datasets, jobs, recipes, runs, specs, stream, studies, workers
+from app.api import (
+    compare,
+    compare_curves,
+    datasets,
+    jobs,
+    recipes,
+    runs,
+    specs,
+    stream,
+    studies,
+    workers,
+)
 from app.errors import MEDIA_TYPE, FieldProblem, Problem
 from trainer.spec import ExperimentSpec
 
@@ -19,7 +30,18 @@ _PROBLEM = {
 }
 
 router = APIRouter(prefix=PREFIX, responses={"4XX": _PROBLEM, "5XX": _PROBLEM})
-for _module in (runs, jobs, studies, recipes, compare, datasets, workers, specs, stream):
+for _module in (
+    runs,
+    jobs,
+    studies,
+    recipes,
+    compare,
+    compare_curves,
+    datasets,
+    workers,
+    specs,
+    stream,
+):
     router.include_router(_module.router)
 
 

@@ -28,6 +28,15 @@ def test_a_gap_of_missing_values_stays_visible():
     assert any(math.isnan(values[index]) for index in kept)
 
 
+def test_one_missing_value_in_a_long_series_is_not_drawn_over():
+    values = [math.sin(index / 50) for index in range(5000)]
+    values[3210] = math.nan
+    values[1234] = math.inf
+    kept = kept_indices(values, 100)
+    assert {1234, 3210} <= set(kept)
+    assert len(kept) <= 100
+
+
 @given(
     st.lists(st.floats(allow_infinity=False), max_size=300),
     st.integers(min_value=4, max_value=100),
