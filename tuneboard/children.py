@@ -41,6 +41,8 @@ class Program:
     stop_s: float
     """Seconds from SIGTERM to SIGKILL."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    fds: tuple[int, ...] = ()
+    """Descriptors of ours that it inherits."""
     linger_s: float = 0.0
     """Seconds it lives on when `up` was killed, for the sake of the others."""
     ready: Callable[[], bool] | None = None
@@ -62,6 +64,8 @@ class _Child:
     def spawn(self, parent_fd: int, inherited_fd: int) -> None:
         environment = {**os.environ, **self.program.environment, PARENT_FD: str(parent_fd)}
         guard = [sys.executable, "-m", "tuneboard.guard", "--linger", str(self.program.linger_s)]
+        for fd in self.program.fds:
+            guard += ["--fd", str(fd)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*guard, "--", *self.program.command],
@@ -69,7 +73,7 @@ class _Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(parent_fd, inherited_fd),
+                pass_fds=(parent_fd, inherited_fd, *self.program.fds),
                 start_new_session=True,
             )
         self._started_at = time.monotonic()

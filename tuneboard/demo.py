@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 from store.settings import Settings
@@ -10,9 +11,10 @@ from trainer.errors import FieldError, InvalidInput, nearest
 from trainer.recipes import Recipe, load_recipe
 from tuneboard.client import Client
 from tuneboard.console import put_table, say
+from tuneboard.listening import listen_from, port_of
 from tuneboard.place import load_settings
 from tuneboard.report import RESULT_COLUMNS, result_row
-from tuneboard.up import free_port, serving, stopped_by_signals, wait_for_ever
+from tuneboard.up import serving, stopped_by_signals, wait_for_ever
 from tuneboard.watch import watch_runs
 
 DATA_DIR = Path(__file__).resolve().parent.parent / ".demo"
@@ -35,10 +37,10 @@ def run_demo(dataset: str, *, once: bool, port: int | None, data_dir: Path | Non
     if dataset not in DATASETS:
         expected = " or ".join(DATASETS)
         raise InvalidInput.of(FieldError("dataset", dataset, expected, nearest(dataset, DATASETS)))
-    settings = _settings(port, data_dir)
+    settings, listener = _place(port, data_dir)
     recipe = load_recipe(f"demo-{dataset}")
     status = 130  # interrupted before the results were there
-    with stopped_by_signals(), serving(settings, say=say) as address:
+    with stopped_by_signals(), serving(settings, listener=listener, say=say) as address:
         say(f"Tuneboard answers at {address} (data: {settings.data_dir}).")
         with Client(address) as client:
             status = _launch_and_show(client, recipe)
@@ -48,15 +50,15 @@ def run_demo(dataset: str, *, once: bool, port: int | None, data_dir: Path | Non
     return status
 
 
-def _settings(port: int | None, data_dir: Path | None) -> Settings:
+def _place(port: int | None, data_dir: Path | None) -> tuple[Settings, socket.socket | None]:
+    """Return where to serve, and what listens there already if nobody chose the port."""
     if data_dir is None and not os.environ.get("TUNEBOARD_DATA_DIR"):
         data_dir = DATA_DIR
     settings = load_settings(port=port, data_dir=data_dir)
-    if port is None and not os.environ.get("TUNEBOARD_PORT"):
-        settings = load_settings(
-            port=free_port(settings.host, settings.port), data_dir=settings.data_dir
-        )
-    return settings
+    if port is not None or os.environ.get("TUNEBOARD_PORT"):
+        return settings, None
+    listener = listen_from(settings.host, settings.port)
+    return load_settings(port=port_of(listener), data_dir=settings.data_dir), listener
 
 
 def _launch_and_show(client: Client, recipe: Recipe) -> int:

@@ -1,10 +1,11 @@
 """A small process between `tuneboard up` and each program it runs, so that none outlives it.
 
-`python -m tuneboard.guard [--linger SECONDS] -- COMMAND…` runs the command in a process group of
-its own and ends as the command ended. `TUNEBOARD_PARENT_FD` is a pipe that only `tuneboard up`
-holds open for writing: at its end-of-file, after a kill -9 too, the guard waits `--linger`
-seconds, sends SIGTERM to the group and, `GRACE_S` later, SIGKILL. The command gets a pipe of the
-same kind from the guard under the same name, so it can watch the guard in turn.
+`python -m tuneboard.guard [--linger SECONDS] [--fd N]… -- COMMAND…` runs the command in a process
+group of its own, with the descriptors N, and ends as the command ended. `TUNEBOARD_PARENT_FD` is a
+pipe that only `tuneboard up` holds open for writing: at its end-of-file, after a kill -9 too, the
+guard waits `--linger` seconds, sends SIGTERM to the group and, `GRACE_S` later, SIGKILL. The
+command gets a pipe of the same kind from the guard under the same name, so it can watch the guard
+in turn.
 
 Only the standard library is imported: there is one guard beside every process.
 """
@@ -25,7 +26,7 @@ _LOOK_S = 0.5  # how often the command is looked at where no signal wakes us
 
 def main(arguments: list[str]) -> int:
     """Run the command of `arguments` and return its exit status, 128 + N after signal N."""
-    linger_s, command = _parse(arguments)
+    linger_s, fds, command = _parse(arguments)
     parent_fd = int(os.environ[PARENT_FD])
     os.set_inheritable(parent_fd, False)
     if os.getpgrp() != os.getpid():
@@ -34,25 +35,31 @@ def main(arguments: list[str]) -> int:
     watched_fd, _held_open_fd = os.pipe()
     environment = {**os.environ, PARENT_FD: str(watched_fd)}
     child = subprocess.Popen(
-        command, env=environment, pass_fds=(watched_fd,), stdin=subprocess.DEVNULL
+        command, env=environment, pass_fds=(watched_fd, *fds), stdin=subprocess.DEVNULL
     )
-    os.close(watched_fd)
+    for fd in (watched_fd, *fds):
+        os.close(fd)
     orphaned = _wait(child, parent_fd, wake_fd, linger_s)
     if orphaned:  # nobody is left to end what the command may have left in the group
         os.killpg(0, signal.SIGKILL)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-def _parse(arguments: list[str]) -> tuple[float, list[str]]:
-    linger_s = 0.0
-    if arguments[:1] == ["--linger"]:
-        linger_s = float(arguments[1])
+def _parse(arguments: list[str]) -> tuple[float, list[int], list[str]]:
+    """Return the seconds to linger, the descriptors to pass on and the command."""
+    linger_s, fds = 0.0, []
+    while arguments[:1] in (["--linger"], ["--fd"]) and len(arguments) > 1:
+        if arguments[0] == "--linger":
+            linger_s = float(arguments[1])
+        else:
+            fds.append(int(arguments[1]))
         arguments = arguments[2:]
     if arguments[:1] != ["--"] or len(arguments) < 2 or PARENT_FD not in os.environ:
         raise SystemExit(
-            f"Expected {PARENT_FD} set and: python -m tuneboard.guard [--linger SECONDS] -- COMMAND"
+            f"Expected {PARENT_FD} set and: "
+            "python -m tuneboard.guard [--linger SECONDS] [--fd N]… -- COMMAND"
         )
-    return linger_s, arguments[1:]
+    return linger_s, fds, arguments[1:]
 
 
 def _wake_on_signals() -> int:

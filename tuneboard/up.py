@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -19,8 +18,9 @@ from contextlib import contextmanager
 from redis import RedisError
 
 from store.settings import Settings
-from trainer.errors import Conflict, FieldError, InvalidInput, TuneboardError
+from trainer.errors import TuneboardError
 from tuneboard.children import Program, Supervisor
+from tuneboard.listening import listen
 from tuneboard.place import occupied, publish_address, web_address, withdraw_address
 
 WEB_READY_WITHIN_S = 60.0  # 2 s here; a cold disk takes its time
@@ -32,6 +32,7 @@ def serving(
     *,
     slots: int = 1,
     workers: bool = True,
+    listener: socket.socket | None = None,
     say: Callable[[str], None],
 ) -> Iterator[str]:
     """Run everything while the block runs; yields the address once it answers.
@@ -40,6 +41,7 @@ def serving(
         settings: Where and on which port.
         slots: Runs that each training worker takes at a time.
         workers: Whether to run workers too, or the web and the broker alone.
+        listener: What listens on the settings' port already; closed at the end.
         say: Told what a person at the console should know.
 
     Raises:
@@ -50,11 +52,10 @@ def serving(
     from app.security import check_bind
 
     check_bind(settings)
-    with occupied(settings, say) as lock_fd:
-        _check_port(settings)
+    with occupied(settings, say) as lock_fd, listener or listen(settings) as listener:
         logs_dir = settings.data_dir / "logs"
         logs_dir.mkdir(exist_ok=True)
-        programs = _programs(settings, slots=slots, workers=workers)
+        programs = _programs(settings, listener.fileno(), slots=slots, workers=workers)
         supervisor = Supervisor(programs, logs_dir=logs_dir, inherited_fd=lock_fd, say=say)
         try:
             supervisor.start()
@@ -96,19 +97,6 @@ def wait_for_ever() -> None:
     threading.Event().wait()
 
 
-def free_port(host: str, first: int) -> int:
-    """Return the first port from `first` on that can be listened on."""
-    for port in range(first, min(first + 200, 65536)):
-        try:
-            _try_listening(host, port)
-        except OSError:
-            continue
-        return port
-    raise Conflict(
-        f"No port from {first} on is free on {host}.", "Choose one with --port or TUNEBOARD_PORT."
-    )
-
-
 def is_answering(settings: Settings) -> bool:
     """Return whether the web server of these settings says that it is ready.
 
@@ -140,7 +128,7 @@ def _deaf_to_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _programs(settings: Settings, *, slots: int, workers: bool) -> list[Program]:
+def _programs(settings: Settings, listener_fd: int, *, slots: int, workers: bool) -> list[Program]:
     """Return what to run, in the order of starting.
 
     Stopping takes at most the stages' seconds added up: 2.8 + 5 + 1.5, within the ten promised.
@@ -156,12 +144,16 @@ def _programs(settings: Settings, *, slots: int, workers: bool) -> list[Program]
     programs = []
     if not settings.broker_url:
         programs.append(_broker(settings))
-    web = (
-        *(sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app"),
-        *("--host", settings.host, "--port", str(settings.port)),
-        *("--timeout-graceful-shutdown", "2", "--log-level", "warning", "--no-access-log"),
+    programs.append(
+        Program(
+            "web",
+            (sys.executable, "-m", "app.serve", "--fd", str(listener_fd)),
+            stage=0,
+            stop_s=2.8,
+            environment=environment,
+            fds=(listener_fd,),
+        )
     )
-    programs.append(Program("web", web, stage=0, stop_s=2.8, environment=environment))
     if not workers:
         return programs
     worker = (sys.executable, "-m", "worker", "--kind")
@@ -222,42 +214,6 @@ def _gpus() -> list[str]:
     if chosen is not None and count:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
     return [str(index) for index in range(count)]
-
-
-def _check_port(settings: Settings) -> None:
-    try:
-        _try_listening(settings.host, settings.port)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            expected = "free on this machine, but something listens there already"
-            other = free_port(settings.host, min(settings.port + 1, 65535))
-            remedy = f"Choose another with --port or TUNEBOARD_PORT; {other} is free."
-        elif error.errno == errno.EACCES:
-            expected = "one that this user may listen on"
-            remedy = "Choose one above 1023 with --port or TUNEBOARD_PORT."
-        else:
-            problem = FieldError(
-                "TUNEBOARD_HOST",
-                settings.host,
-                f"an address of this machine ({error.strerror})",
-                "Choose another with --host; 127.0.0.1 serves this machine alone.",
-            )
-            raise InvalidInput.of(problem) from error
-        field = FieldError("TUNEBOARD_PORT", settings.port, expected, remedy)
-        raise InvalidInput.of(field) from error
-
-
-def _try_listening(host: str, port: int) -> None:
-    """Listen for a moment, as the web server will.
-
-    Raises:
-        OSError: If that is not possible.
-    """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as attempt:
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        attempt.bind(address)
-        attempt.listen(1)
 
 
 def _wait_until_answering(settings: Settings, supervisor: Supervisor) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.tuneboard.processes import end_all, logs_of, processes_of, until
 from trainer.errors import InvalidInput
 from trainer.recipes import Recipe, as_recipe
 from tuneboard import demo
+from tuneboard.listening import port_of
 
 QUICK: dict[str, Any] = {
     "dataset": {"name": "digits", "input_size_px": 8},
@@ -102,22 +102,29 @@ def test_it_takes_the_next_free_port_unless_one_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TUNEBOARD_PORT", raising=False)
-    usual = demo._settings(None, tmp_path).port
-    with socket.create_server(("127.0.0.1", usual)):
-        assert demo._settings(None, tmp_path).port > usual
-        assert demo._settings(usual, tmp_path).port == usual
-        monkeypatch.setenv("TUNEBOARD_PORT", str(usual))
-        assert demo._settings(None, tmp_path).port == usual
+    settings, listener = demo._place(None, tmp_path)
+    assert listener is not None
+    with listener:
+        assert port_of(listener) == settings.port
+        other, others = demo._place(None, tmp_path)
+        assert others is not None
+        others.close()
+        assert other.port > settings.port
+        chosen, nothing = demo._place(settings.port, tmp_path)
+        assert (chosen.port, nothing) == (settings.port, None)
+        monkeypatch.setenv("TUNEBOARD_PORT", str(settings.port))
+        assert demo._place(None, tmp_path)[0].port == settings.port
 
 
 def test_its_data_lies_in_the_checkout_unless_another_place_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TUNEBOARD_PORT", "8765")
     monkeypatch.delenv("TUNEBOARD_DATA_DIR", raising=False)
-    assert demo._settings(None, None).data_dir == demo.DATA_DIR
-    assert demo._settings(None, tmp_path).data_dir == tmp_path
+    assert demo._place(None, None)[0].data_dir == demo.DATA_DIR
+    assert demo._place(None, tmp_path)[0].data_dir == tmp_path
     monkeypatch.setenv("TUNEBOARD_DATA_DIR", str(tmp_path / "named"))
-    assert demo._settings(None, None).data_dir == tmp_path / "named"
+    assert demo._place(None, None)[0].data_dir == tmp_path / "named"
 
 
 def test_an_unknown_dataset_is_refused() -> None:

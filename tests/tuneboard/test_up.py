@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import pytest
 
 from store.settings import Settings
 from tests.pictures import write_pictures
-from tests.tuneboard.processes import processes_of, until
+from tests.tuneboard.processes import free_port, processes_of, until
 from tests.tuneboard.upped import Upped
 from trainer.errors import InvalidInput
 from tuneboard.client import Client
+from tuneboard.listening import listen_from, port_of
 from tuneboard.place import load_settings
-from tuneboard.up import free_port, is_answering, serving
+from tuneboard.up import is_answering, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("whole")]
 
@@ -58,7 +60,7 @@ def test_it_answers_refuses_a_second_and_a_taken_port_restarts_and_stops(upped: 
     logs = {path.name for path in (upped.data_dir / "logs").iterdir()}
     assert {"broker.log", "web.log", "train.log", "interactive.log"} <= logs
 
-    second = up("--data-dir", str(upped.data_dir), "--port", str(free_port("127.0.0.1", 20000)))
+    second = up("--data-dir", str(upped.data_dir), "--port", str(free_port()))
     assert second.returncode == 2
     assert f"already running at {upped.url}" in second.stderr
     other = up("--data-dir", str(upped.data_dir) + "-other", "--port", str(upped.port))
@@ -67,7 +69,7 @@ def test_it_answers_refuses_a_second_and_a_taken_port_restarts_and_stops(upped: 
     assert "--port" in other.stderr
     assert "Traceback" not in second.stderr + other.stderr
 
-    for part, name in (("uvicorn", "web"), ("valkey", "broker"), ("--kind train", "train")):
+    for part, name in (("app.serve", "web"), ("valkey", "broker"), ("--kind train", "train")):
         victims = [p for p in processes_of(upped.data_dir) if _is(p, part)]
         assert len(victims) == 1, upped.running()
         victims[0].kill()
@@ -172,7 +174,19 @@ def test_what_cannot_be_served_is_refused_before_anything_starts(
 def test_a_free_port_skips_those_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert free_port("127.0.0.1", port) > port
+        with listen_from("127.0.0.1", port) as found:
+            assert port_of(found) > port
+
+
+def test_the_port_is_nobody_elses_while_the_web_process_starts_again(upped: Upped) -> None:
+    upped.start("--no-worker")
+    [web] = [p for p in processes_of(upped.data_dir) if _is(p, "app.serve")]
+    web.kill()
+    web.wait(5)
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", upped.port))
+    with urllib.request.urlopen(f"{upped.url}/healthz", timeout=20) as answer:  # noqa: S310
+        assert answer.status == 200  # asked while nobody was there to answer
 
 
 def test_one_worker_is_started_for_every_gpu(
@@ -187,7 +201,7 @@ def test_one_worker_is_started_for_every_gpu(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def gpus() -> list[tuple[str, str | None]]:
-        programs = _programs(Settings(data_dir=tmp_path), slots=1, workers=True)
+        programs = _programs(Settings(data_dir=tmp_path), 9, slots=1, workers=True)
         return [
             (program.name, program.environment.get("CUDA_VISIBLE_DEVICES"))
             for program in programs
