@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from store.database import Store
 from store.datasets import get_dataset
 from store.rows import RunRow
 from store.settings import Settings
-from tests.seeding import Teller, claim, run_spec
+from tests.seeding import Teller, claim
 from trainer import events as said
 from trainer.datasets.manifest import Item, load_manifest, samples_fingerprint
+from trainer.parsing import parse_spec
 
 CLASSES = tuple("0123456789")
 
@@ -97,15 +98,25 @@ def finished_run(
     items: Sequence[Item] | None = None,
     note: str = "",
     seed: int = 0,
+    dataset: Mapping[str, Any] | None = None,
     **sections: Any,
 ) -> RunRow:
     """Add a run that has ended, with what it said of the validation (and test) images.
 
     Args:
         predicted: A class for each of `items`, by default all digits.
+        dataset: Fields of the spec's dataset section.
     """
     training = {"epochs": 3, "seed": seed, **sections.pop("training", {})}
-    spec = run_spec(name, training=training, **sections)
+    spec = parse_spec(
+        {
+            "name": name,
+            "dataset": {"name": "digits", **(dataset or {})},
+            "model": {"architecture": "tuneboard/small_cnn", "weights": "none"},
+            "training": training,
+            **sections,
+        }
+    )
     run, _ = runs.create_run(store, spec, owner="local", note=note, priority=900)
     chosen = digits(settings, store) if items is None else items
     accuracy = sum(item.label == one for item, one in zip(chosen, predicted, strict=True))

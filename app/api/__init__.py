@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from app.api import (
     compare,
     compare_curves,
+    compare_verdict,
     datasets,
     jobs,
     recipes,
@@ -37,6 +38,7 @@ for _module in (
     recipes,
     compare,
     compare_curves,
+    compare_verdict,
     datasets,
     workers,
     specs,

@@ -54,8 +54,8 @@ def smallest_p(first: int, second: int) -> float:
 
 
 def crossed_interval(
-    first: Sequence[Sequence[bool]],
-    second: Sequence[Sequence[bool]],
+    first: Sequence[Sequence[int]],
+    second: Sequence[Sequence[int]],
     confidence: float = CONFIDENCE,
 ) -> tuple[float, float]:
     """Return an interval of the settings' difference for other seeds and other images.
@@ -66,7 +66,7 @@ def crossed_interval(
     freedom for the runs.
 
     Args:
-        first: [runs][images], whether right; at least two runs and two images.
+        first: [runs][images], 1 where right, else 0; at least two runs and two images.
         second: The same of the other setting, on the same images in the same order.
     """
     means = [[fmean(run) for run in side] for side in (first, second)]

@@ -1,0 +1,209 @@
+"""Reads what a verdict needs: the evaluations, the recorded predictions, the other seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from app.figures.style import distinct_labels
+from app.predictions import PredictionsGone, predictions
+from app.verdict.evidence import Candidate, Evidence, Seed
+from store.database import Store
+from store.evaluations import evaluations
+from store.replicates import replicates, settings_key
+from store.rows import EvaluationRow, RunRow
+from store.runs import runs_by_ids
+from store.settings import Settings
+from trainer.errors import FieldError, InvalidInput, NotFound
+from trainer.spec import flat_fields
+
+Split = Literal["val", "test"]
+SPLITS: tuple[Split, ...] = ("test", "val")  # the one preferred first
+SPLIT_NAMES: Mapping[str, str] = {"val": "validation", "test": "test"}
+ByRun = Mapping[int, EvaluationRow]
+
+
+def chosen_runs(
+    store: Store, run_ids: Sequence[int], baseline_id: int | None
+) -> tuple[RunRow, list[RunRow]]:
+    """Return the baseline, by default the first run, and the others in order.
+
+    Raises:
+        NotFound: If there is no such run.
+        InvalidInput: If the baseline is not among the runs, or there is nothing to compare.
+    """
+    wanted = list(dict.fromkeys(run_ids))
+    found = runs_by_ids(store, wanted)
+    known = {row.id for row in found}
+    for run_id in wanted:
+        if run_id not in known:
+            raise NotFound(f"There is no run {run_id}.", "The Runs page lists those there are.")
+    if baseline_id is not None and baseline_id not in known:
+        raise InvalidInput.of(
+            FieldError("baseline", baseline_id, "one of the runs that are compared")
+        )
+    if len(found) < 2:
+        raise InvalidInput.of(
+            FieldError("run", wanted, "at least two runs", "Add a run to compare with.")
+        )
+    baseline = next(row for row in found if baseline_id in {None, row.id})
+    return baseline, [row for row in found if row.id != baseline.id]
+
+
+def gather(
+    store: Store,
+    settings: Settings,
+    baseline: RunRow,
+    others: Sequence[RunRow],
+    split: Split | None = None,
+) -> Evidence:
+    """Return the evidence on those runs.
+
+    Args:
+        split: Where left out, the test split if every run was tested on the same images, else
+            validation.
+    """
+    rows = [baseline, *others]
+    families = {}
+    for row in rows:
+        key = settings_key(row)
+        if key not in families:
+            families[key] = replicates(store, row)
+    family_ids = [row.id for family in families.values() for row in family]
+    found = evaluations(store, list(dict.fromkeys([*family_ids, *(row.id for row in rows)])))
+    by_split = {one: {row.run_id: row for row in found if row.split == one} for one in SPLITS}
+    chosen, reason = (split, "") if split else _chosen_split(rows, by_split)
+    evaluated = by_split[chosen]
+    labels = distinct_labels([(row.id, row.name) for row in rows])
+    reference = evaluated.get(baseline.id)
+
+    def candidate(row: RunRow) -> Candidate:
+        return _candidate(
+            settings, row, labels[row.id], families[settings_key(row)], evaluated, reference
+        )
+
+    return Evidence(
+        split=chosen,
+        samples=reference.samples if reference else 0,
+        split_chose_epoch=chosen == "val",
+        split_reason=reason,
+        baseline=candidate(baseline),
+        others=tuple(candidate(row) for row in others),
+        refusals={
+            row.id: why
+            for row in others
+            if (why := _refusal(baseline, row, labels, evaluated, SPLIT_NAMES[chosen]))
+        },
+    )
+
+
+def _chosen_split(rows: Sequence[RunRow], by_split: Mapping[Split, ByRun]) -> tuple[Split, str]:
+    for split in SPLITS:
+        found = [by_split[split].get(row.id) for row in rows]
+        if all(found) and len({one.samples_fingerprint for one in found if one}) == 1:
+            if split == "val" and any(row.id in by_split["test"] for row in rows):
+                return split, (
+                    "Compared on validation images, because not every run was tested, or not on "
+                    "the same test images."
+                )
+            return split, ""
+    return "val", ""
+
+
+def _refusal(
+    baseline: RunRow,
+    other: RunRow,
+    labels: Mapping[int, str],
+    evaluated: ByRun,
+    split_name: str,
+) -> str:
+    """Return why the two evaluations cannot be compared, or nothing if they can."""
+    for row in (baseline, other):
+        if row.id not in evaluated:
+            ending = "" if row.is_terminal else "; it is compared once it has ended"
+            return (
+                f"“{labels[row.id]}” has no evaluation on {split_name} images: it is "
+                f"{row.status}{ending}."
+            )
+    first, second = evaluated[baseline.id], evaluated[other.id]
+    if first.samples_fingerprint != second.samples_fingerprint:
+        return (
+            f"The two runs were evaluated on different {split_name} images ({first.samples} and "
+            f"{second.samples}){_data_differences(baseline, other)}. Which images one gets right "
+            "and the other does not can only be asked of the same images; launch one of them "
+            "again with the other's dataset section."
+        )
+    if _names(first) != _names(second):
+        return "The two runs name their classes differently: what they predict is not the same."
+    return ""
+
+
+def _data_differences(first: RunRow, second: RunRow) -> str:
+    fields = [flat_fields({"dataset": row.spec.get("dataset", {})}) for row in (first, second)]
+    differing = [
+        path for path in fields[0] | fields[1] if fields[0].get(path) != fields[1].get(path)
+    ]
+    if not differing:
+        return ""
+    told = ", ".join(
+        f"{path}: {fields[0].get(path)} and {fields[1].get(path)}" for path in differing[:4]
+    )
+    return f"; their specs differ in {told}"
+
+
+def _names(row: EvaluationRow) -> list[str]:
+    return [one["name"] for one in row.classes]
+
+
+def _candidate(
+    settings: Settings,
+    row: RunRow,
+    label: str,
+    family: Sequence[RunRow],
+    evaluated: ByRun,
+    reference: EvaluationRow | None,
+) -> Candidate:
+    own = evaluated.get(row.id)
+    right, missing = _right(settings, own)
+    seeds: dict[int, Seed] = {}
+    coming: dict[int, int] = {}
+    for one in [row, *family]:
+        seed = one.spec["training"]["seed"]
+        evaluation = evaluated.get(one.id)
+        if seed in seeds:
+            continue  # the same seed again is the same run again, not another replicate
+        if not one.is_terminal:
+            coming.setdefault(seed, one.id)
+        elif (
+            one.status == "succeeded"
+            and evaluation is not None
+            and reference is not None
+            and evaluation.samples_fingerprint == reference.samples_fingerprint
+        ):
+            seeds[seed] = Seed(
+                one.id,
+                seed,
+                sum(cells[index] for index, cells in enumerate(evaluation.confusion)),
+                _right(settings, evaluation)[0],
+            )
+    return Candidate(
+        run_id=row.id,
+        label=label,
+        settings=settings_key(row),
+        right=right,
+        missing=missing,
+        seeds=tuple(seeds.values()),
+        coming=tuple(one for seed, one in coming.items() if seed not in seeds),
+        taken=frozenset(one.spec["training"]["seed"] for one in [row, *family]),
+        can_launch=not row.external,
+    )
+
+
+def _right(settings: Settings, row: EvaluationRow | None) -> tuple[bytes | None, str]:
+    """Return which images were right, or why that is not known."""
+    if row is None:
+        return None, ""
+    try:
+        return predictions(settings, row).right, ""
+    except PredictionsGone as error:
+        return None, str(error)
