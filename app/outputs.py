@@ -24,6 +24,7 @@ from app.answers import (
     WorkerOut,
 )
 from app.sampling import kept_indices
+from app.steps import step_outs
 from store.database import Store
 from store.evaluations import evaluations
 from store.rows import (
@@ -40,7 +41,7 @@ from store.rows import (
 from store.runs import queue_places
 from store.series import summaries
 from store.workers import list_workers
-from trainer.recipes import Published
+from trainer.published import Published
 
 WORKERS_SHOWN_S = 600.0  # silent ones stay visible for a while, so that a crash is noticed
 
@@ -130,7 +131,9 @@ def study_out(row: StudyRow, runs: list[RunOut]) -> StudyOut:
         note=row.note,
         created_at=row.created_at,
         counts=row.counts,
+        is_over=row.is_over,
         runs=runs,
+        steps=step_outs(row),
         url=f"/studies/{row.id}",
     )
 

@@ -13,16 +13,20 @@ from pathlib import Path
 from app.dependencies import Rings
 from store.database import Store
 from store.datasets import get_dataset, get_dataset_by_id, list_datasets, register_dataset
-from store.lifecycle import fail_queued_for_dataset
+from store.lifecycle import fail_queued_for_dataset, request_cancel
 from store.rows import DatasetRow, RunRow, StudyRow
 from store.runs import create_run
 from store.settings import Settings
+from store.steps import Begun, advance
 from store.studies import create_study
 from trainer.datasets.catalogue import catalogue_entries, catalogue_entry
 from trainer.errors import FieldError, InvalidInput, NotFound, nearest
 from trainer.parsing import parse_spec
-from trainer.recipes import Published, Recipe, plan
+from trainer.planning import launchable, plan
+from trainer.published import Published
+from trainer.recipes import Recipe
 from trainer.spec import ExperimentSpec
+from trainer.steps import PlannedStep
 
 
 def submit(
@@ -95,7 +99,7 @@ def submit_study(
             check_spec(store, settings, spec)
             parsed.append(spec)
         except InvalidInput as error:
-            errors += (_below(f"runs.{number}", item) for item in error.errors)
+            errors += (item.below(f"runs.{number}") for item in error.errors)
     if errors:
         raise InvalidInput.of(*errors)
     datasets = [_registered(store, name, owner) for name in {s.dataset.name for s in parsed}]
@@ -113,13 +117,14 @@ def submit_recipe(
     recipe: Recipe,
     *,
     owner: str,
+    priority: int = 0,
     dataset: str | None = None,
     epochs: int | None = None,
     small: bool = False,
     substitute: bool = False,
     seeds: int = 1,
 ) -> StudyRow:
-    """Queue a recipe's runs, all or none, and return their study; see `trainer.recipes.plan`.
+    """Queue a recipe's runs, or its first steps' runs; all or none; see `trainer.planning.plan`.
 
     Raises:
         InvalidInput: If the dataset is unknown, or a spec does not allow what is asked for.
@@ -129,16 +134,68 @@ def submit_recipe(
     planned = plan(
         recipe, dataset=dataset, epochs=epochs, small=small, substitute=substitute, seeds=seeds
     )
+    title = recipe.name + (", small scale" if small else "")
+    if recipe.has_steps:
+        return _submit_steps(
+            store, settings, bell, title, planned, owner=owner, note=recipe.note, priority=priority
+        )
+    runs = launchable(planned)
     return submit_study(
         store,
         settings,
         bell,
-        recipe.name + (", small scale" if small else ""),
-        [run.spec.model_dump(mode="json") for run in planned],
+        title,
+        [run.spec.model_dump(mode="json") for run in runs],
         owner=owner,
         note=recipe.note,
-        published=[run.published for run in planned],
+        priority=priority,
+        published=[run.published for run in runs],
     )
+
+
+def cancel_run(store: Store, bell: Rings, run_id: int) -> RunRow:
+    """Cancel a run, and do what that means for its study's later steps.
+
+    Raises:
+        NotFound: If there is no such run.
+        Conflict: If it has ended.
+    """
+    run = request_cancel(store, run_id)
+    if run.study_id is not None and run.is_terminal:
+        _ring_for(bell, advance(store, run.study_id))
+    return run
+
+
+def _submit_steps(
+    store: Store,
+    settings: Settings,
+    bell: Rings,
+    name: str,
+    steps: Sequence[PlannedStep],
+    *,
+    owner: str,
+    note: str,
+    priority: int,
+) -> StudyRow:
+    errors: dict[tuple[str, str], FieldError] = {}
+    for place, step in enumerate(steps):
+        for number, run in enumerate(step.runs):
+            for option in run.options:
+                try:
+                    check_spec(store, settings, option.spec)
+                except InvalidInput as problem:
+                    for item in problem.errors:
+                        below = item.below(f"steps.{place}.runs.{number}")
+                        errors.setdefault((below.field, str(below.value)), below)
+    if errors:
+        raise InvalidInput.of(*errors.values())
+    names = {option.spec.dataset.name for step in steps for option in step.options}
+    datasets = [_registered(store, known, owner) for known in sorted(names)]
+    study = create_study(store, name, owner, note=note, priority=priority, steps=steps)
+    for dataset in datasets:
+        _mind_failure(store, dataset)
+    _ring(bell, datasets)
+    return study
 
 
 def add_dataset(
@@ -256,8 +313,11 @@ def _mind_failure(store: Store, dataset: DatasetRow) -> None:
         fail_queued_for_dataset(store, now.name, now.error or {})
 
 
-def _below(path: str, error: FieldError) -> FieldError:
-    return replace(error, field=f"{path}.{error.field}" if error.field else path)
+def _ring_for(bell: Rings, begun: Begun) -> None:
+    if begun.run_ids:
+        bell.ring_train()
+    if begun.job_ids:
+        bell.ring_interactive()
 
 
 def _registered(store: Store, name: str, owner: str) -> DatasetRow:

@@ -27,21 +27,33 @@ def create_job(
 ) -> JobRow:
     """Queue a job and return it."""
     with store.write() as conn:
-        row = conn.execute(
-            insert(JOBS)
-            .values(
-                **fresh(
-                    Job,
-                    kind=kind,
-                    owner=owner,
-                    run_id=run_id,
-                    payload=plain_json(dict(payload)),
-                    state="queued",
-                    created_at=store.clock(),
-                )
+        return add_job(conn, store, kind, owner, payload, run_id)
+
+
+def add_job(
+    conn: Connection,
+    store: Store,
+    kind: str,
+    owner: str,
+    payload: Mapping[str, Any],
+    run_id: int | None = None,
+) -> JobRow:
+    """Queue a job within the caller's transaction."""
+    row = conn.execute(
+        insert(JOBS)
+        .values(
+            **fresh(
+                Job,
+                kind=kind,
+                owner=owner,
+                run_id=run_id,
+                payload=plain_json(dict(payload)),
+                state="queued",
+                created_at=store.clock(),
             )
-            .returning(*JOBS.c)
-        ).one()
+        )
+        .returning(*JOBS.c)
+    ).one()
     return JobRow(**row._mapping)
 
 

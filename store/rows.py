@@ -78,6 +78,31 @@ class EventRow:
 
 
 @dataclass(frozen=True)
+class StepRow:
+    """A step of a study; `run_ids` in order of creation."""
+
+    id: int
+    study_id: int
+    position: int
+    name: str
+    after: list[str]
+    when_failed: str
+    plan: dict[str, Any]
+    state: str
+    reason: str
+    errors: list[dict[str, Any]]
+    choices: list[dict[str, Any]]
+    vote_job_id: int | None
+    vote: dict[str, Any] | None
+    run_ids: tuple[int, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in {"ended", "skipped"}
+
+
+@dataclass(frozen=True)
 class StudyRow:
     """Runs launched together; `counts` is by status, `run_ids` in order of creation."""
 
@@ -88,6 +113,13 @@ class StudyRow:
     created_at: float
     run_ids: tuple[int, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
+    steps: tuple[StepRow, ...] = ()
+    """Empty where its runs were all launched at once."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of its runs have ended and no more will be launched."""
+        return self.counts.keys() <= TERMINAL_STATUSES and all(step.is_over for step in self.steps)
 
 
 @dataclass(frozen=True)

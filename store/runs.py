@@ -18,7 +18,7 @@ from store.states import Status, tell_state
 from store.tables import ATTEMPTS, RUNS, SPEC_FIELDS, STUDIES, Run, fresh
 from store.values import ID_LIMIT, is_id, plain_json
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
-from trainer.recipes import Published
+from trainer.published import Published
 from trainer.spec import ExperimentSpec, flat_fields
 
 __all__ = [

@@ -11,12 +11,13 @@ from sqlalchemy import Connection, insert, select
 from store.database import Store
 from store.rows import StudyRow
 from store.runs import add_run
-from store.states import Status
+from store.steps import add_steps, steps_of
 from store.tables import RUNS, STUDIES
 from store.values import is_id
 from trainer.errors import NotFound
-from trainer.recipes import Published
+from trainer.published import Published
 from trainer.spec import ExperimentSpec
+from trainer.steps import PlannedStep
 
 
 def create_study(
@@ -28,11 +29,13 @@ def create_study(
     *,
     priority: int = 0,
     published: Sequence[Published | None] = (),
+    steps: Sequence[PlannedStep] = (),
 ) -> StudyRow:
-    """Create a study and queue a run for each spec, all or nothing.
+    """Create a study and queue a run for each spec, or its first steps' runs; all or nothing.
 
     Args:
         published: What was reported of each run; empty: of none.
+        steps: In place of `specs`.
     """
     with store.write() as conn:
         row = conn.execute(
@@ -40,7 +43,7 @@ def create_study(
             .values(name=name, owner=owner, note=note, created_at=store.clock())
             .returning(*STUDIES.c)
         ).one()
-        run_ids = tuple(
+        for spec, known in zip(specs, published or [None] * len(specs), strict=True):
             add_run(
                 conn,
                 store,
@@ -49,22 +52,21 @@ def create_study(
                 study_id=row.id,
                 priority=priority,
                 published=known,
-            ).id
-            for spec, known in zip(specs, published or [None] * len(specs), strict=True)
-        )
-    counts = {Status.QUEUED.value: len(run_ids)} if run_ids else {}
-    return StudyRow(**row._mapping, run_ids=run_ids, counts=counts)
+            )
+        if steps:
+            add_steps(conn, store, row.id, steps, owner=owner, priority=priority)
+        return _whole(conn, select(STUDIES).where(STUDIES.c.id == row.id))[0]
 
 
 def get_study(store: Store, study_id: int) -> StudyRow:
-    """Return a study with its runs' ids and how many are in which status.
+    """Return a study with its runs' ids, how many are in which status, and its steps.
 
     Raises:
         NotFound: If there is none of that id.
     """
     if is_id(study_id):
         with store.read() as conn:
-            found = _with_runs(conn, select(STUDIES).where(STUDIES.c.id == study_id))
+            found = _whole(conn, select(STUDIES).where(STUDIES.c.id == study_id))
         if found:
             return found[0]
     raise NotFound(f"There is no study {study_id}.")
@@ -73,10 +75,10 @@ def get_study(store: Store, study_id: int) -> StudyRow:
 def list_studies(store: Store, limit: int = 100) -> list[StudyRow]:
     """Return the newest studies, newest first."""
     with store.read() as conn:
-        return _with_runs(conn, select(STUDIES).order_by(STUDIES.c.id.desc()).limit(limit))
+        return _whole(conn, select(STUDIES).order_by(STUDIES.c.id.desc()).limit(limit))
 
 
-def _with_runs(conn: Connection, query: Any) -> list[StudyRow]:
+def _whole(conn: Connection, query: Any) -> list[StudyRow]:
     studies = conn.execute(query).all()
     members: dict[int, list[tuple[int, str]]] = {row.id: [] for row in studies}
     for study_id, run_id, status in conn.execute(
@@ -85,11 +87,13 @@ def _with_runs(conn: Connection, query: Any) -> list[StudyRow]:
         .order_by(RUNS.c.id)
     ):
         members[study_id].append((run_id, status))
+    steps = steps_of(conn, list(members))
     return [
         StudyRow(
             **row._mapping,
             run_ids=tuple(run_id for run_id, _ in members[row.id]),
             counts=dict(Counter(status for _, status in members[row.id])),
+            steps=tuple(steps.get(row.id, ())),
         )
         for row in studies
     ]

@@ -132,7 +132,7 @@ class Run(SQLModel, table=True):
     published: dict[str, Any] | None = Field(
         default=None, sa_column=Column(JSON(none_as_null=True))
     )
-    """`trainer.recipes.Published`: what a recipe's authors reported of this run."""
+    """`trainer.published.Published`: what a recipe's authors reported of this run."""
 
 
 class Attempt(SQLModel, table=True):
@@ -162,6 +162,56 @@ class RunEvent(SQLModel, table=True):
     step: int | None = None
     """Training step the run had reached; None for the store's own events."""
     payload: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class StudyStep(SQLModel, table=True):
+    """A step of a study: runs or a vote, and how far it is; see `store.steps`."""
+
+    __tablename__ = "study_steps"
+    __table_args__ = (UniqueConstraint("study_id", "position", name="uq_study_steps_position"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    study_id: int = Field(foreign_key="studies.id")
+    position: int
+    """From 0, in the order of the study's file."""
+    name: str = Field(sa_type=PlainText)
+    after: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    """Names of the steps that it waits for."""
+    when_failed: str
+    """continue or stop."""
+    owner: str = Field(sa_type=PlainText)
+    priority: int
+    plan: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    """The runs' names, what each begins with and where its options are; or the vote."""
+    options: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+    """Every run that it may launch: spec, published, and the option that it begins with."""
+    state: str = Field(index=True)
+    """waiting, running, ended or skipped."""
+    reason: str = Field(default="", sa_type=PlainText)
+    """Why it was skipped, or how its vote failed."""
+    errors: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSON, nullable=False)
+    )
+    """Field errors of a run that could not be launched."""
+    choices: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSON, nullable=False)
+    )
+    """Of each run that begins with another's spec: which was chosen, and by which values."""
+    vote_job_id: int | None = None
+    """No foreign key: jobs are forgotten after a day."""
+    vote: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    """What came of the vote."""
+
+
+class StepRun(SQLModel, table=True):
+    """Which step a run belongs to."""
+
+    __tablename__ = "step_runs"
+
+    run_id: int = Field(primary_key=True, foreign_key="runs.id")
+    step_id: int = Field(foreign_key="study_steps.id", index=True)
+    place: int
+    """Which of the step's options it is."""
 
 
 class SeriesChunk(SQLModel, table=True):
@@ -291,6 +341,8 @@ STUDIES: Table = SQLModel.metadata.tables["studies"]
 DATASETS: Table = SQLModel.metadata.tables["datasets"]
 RUNS: Table = SQLModel.metadata.tables["runs"]
 ATTEMPTS: Table = SQLModel.metadata.tables["attempts"]
+STUDY_STEPS: Table = SQLModel.metadata.tables["study_steps"]
+STEP_RUNS: Table = SQLModel.metadata.tables["step_runs"]
 RUN_EVENTS: Table = SQLModel.metadata.tables["run_events"]
 SERIES_CHUNKS: Table = SQLModel.metadata.tables["series_chunks"]
 METRIC_SUMMARIES: Table = SQLModel.metadata.tables["metric_summaries"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -29,6 +29,10 @@ class FieldError:
         where = f"`{self.field}`" if self.field else "the input"
         text = f"Expected {where} to be {self.expected}, got {self.value!r}."
         return f"{text} {self.remedy}".rstrip()
+
+    def below(self, path: str) -> FieldError:
+        """Return the error as one of what lies at `path`, such as `runs.0`."""
+        return replace(self, field=f"{path}.{self.field}".strip("."))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields and the sentence as one JSON object."""

@@ -1,106 +1,72 @@
 """Recipes: studies of several runs as YAML, and what their authors reported.
 
-A recipe is a mapping with the keys of `RecipeFile`; each of its runs is a spec, to which the
-recipe's `common` sections and its dataset are added, beside what the authors reported of it and
-what replaces its sections where its weights cannot be downloaded. `plan` turns a recipe into the
-specs to launch. Nothing here imports torch.
+A recipe is a mapping with the keys of `RecipeFile`. Its runs, in one list or in steps, are specs,
+to which the recipe's `common` sections and its dataset are added, beside what the authors reported
+and what stands in for weights that cannot be downloaded; `trainer.recipe_runs` makes them.
+`trainer.planning` turns a recipe into what to launch. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from trainer import catalogue
-from trainer.datasets.catalogue import catalogue_entries
 from trainer.errors import FieldError, InvalidInput, NotFound, nearest
-from trainer.parsing import field_errors, parse_spec, yaml_data
+from trainer.parsing import field_errors, yaml_data
+from trainer.published import Reported
+from trainer.recipe_runs import (
+    Common,
+    RecipeRun,
+    RunOption,
+    first_run,
+    later_run,
+    origin_of,
+    split_extras,
+)
 from trainer.section import Section
-from trainer.spec import ExperimentSpec
+from trainer.steps import OPTIONS_LIMIT, STEPS_LIMIT, VOTERS_LIMIT, BestOf, WhenFailed
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
-SEEDS = (1, 20)  # how often a run can be repeated
-SMALL_EPOCHS = 2
-SMALL_INPUT_PX = 64
-SMALL_BATCH = 16
-SMALL_IMAGES = {"train_count": 128, "validation_count": 64, "test_count": 64}
-SMALL_RULE = (
-    f"At small scale every run has at most {SMALL_EPOCHS} epochs, batches of at most "
-    f"{SMALL_BATCH}, images of at most {SMALL_INPUT_PX} px where its network takes them, "
-    f"{SMALL_IMAGES['train_count']} images to train on and {SMALL_IMAGES['validation_count']} to "
-    "validate on, more where there are more classes. It shows that everything works, not what "
-    "the study found."
-)
-
-Metric = Literal[
-    "best_val_accuracy",
-    "final_val_accuracy",
-    "final_val_loss",
-    "train_accuracy",
-    "train_loss",
-    "test_accuracy",
-    "accuracy",
-    "training_s",
-]
-METRIC_WORDS: Mapping[Metric, str] = {
-    "best_val_accuracy": "best validation accuracy",
-    "final_val_accuracy": "final validation accuracy",
-    "final_val_loss": "final validation loss",
-    "train_accuracy": "training accuracy",
-    "train_loss": "training loss",
-    "test_accuracy": "test accuracy",
-    "accuracy": "accuracy (of which images is not told)",
-    "training_s": "wall clock in seconds",
-}
+RUNS_LIMIT = 1_000
 
 
-class Reported(Section):
-    """One number that a study's authors published of a run."""
+class VoteFile(Section):
+    """The keys of a step's vote."""
 
-    metric: Metric
-    value: float
-    kind: Literal["measured", "approximate", "forecast"]
-    device: str = Field("", max_length=100, description="Empty where the authors do not say.")
-
-    def words(self) -> str:
-        """Return the number, what it is and where it was taken, as people read it."""
-        shown = f"{self.value:.2%}" if self.metric.endswith("accuracy") else f"{self.value:g}"
-        device = self.device or "device not told"
-        return f"{METRIC_WORDS[self.metric]} {shown} ({self.kind}, {device})"
-
-
-class Published(Section):
-    """What travels with a run of a recipe: the authors' numbers, and how far it is their run."""
-
-    recipe: str = Field("", max_length=200)
+    of: list[str] = Field(
+        min_length=1,
+        max_length=VOTERS_LIMIT,
+        description="Names of runs of earlier steps, or of steps, for all of their runs.",
+    )
+    method: Literal["majority", "mean"] = "majority"
+    preferred: str | None = Field(
+        None, description="The run that decides ties of a majority; the first where left out."
+    )
+    split: Literal["val", "test"] = "val"
     reported: tuple[Reported, ...] = Field((), max_length=20)
-    substitute: bool = Field(
-        False, description="Whether another network or other weights stand in for the study's."
-    )
-    differences: tuple[str, ...] = Field(
-        (), max_length=20, description="Why the numbers are not comparable; empty: they are."
-    )
 
-    @property
-    def comparable(self) -> bool:
-        """Whether the reported numbers may stand beside measured ones."""
-        return bool(self.reported) and not self.substitute and not self.differences
 
-    def lines(self) -> tuple[str, ...]:
-        """Return what is to be shown beside the run's own numbers, a line each."""
-        numbers = tuple(one.words() for one in self.reported)
-        if self.comparable:
-            return numbers
-        why = "; ".join(self.differences) or "nothing was reported"
-        opening = "Substitute: " if self.substitute else ""
-        if not numbers:
-            return (f"{opening}{why}.",)
-        return (f"{opening}not comparable with what was reported: {why}.",)
+class StepFile(Section):
+    """The keys of a step."""
+
+    name: str = Field(min_length=1, max_length=100)
+    after: list[str] | None = Field(
+        None,
+        max_length=STEPS_LIMIT,
+        description="Earlier steps that it waits for; left out: the one before it; empty: none.",
+    )
+    when_failed: WhenFailed = Field(
+        "continue",
+        description="What becomes of the steps that wait for it if one of its runs fails or is "
+        "cancelled. continue: they go on with those that succeeded. stop: they are skipped.",
+    )
+    runs: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=RUNS_LIMIT)
+    vote: VoteFile | None = None
 
 
 class RecipeFile(Section):
@@ -118,31 +84,45 @@ class RecipeFile(Section):
         "the same.",
     )
     common: dict[str, Any] = Field(
-        default_factory=dict, description="Sections of a spec that all runs begin with."
+        default_factory=dict,
+        description="Sections of a spec that all runs begin with which begin with no other run.",
     )
     substitute: dict[str, str] = Field(
         default_factory=dict,
         description="Architecture → the one with weights in a package that can stand in for it.",
     )
-    runs: list[dict[str, Any]] = Field(min_length=1, max_length=1_000)
-
-
-class _Extras(Section):
-    """The keys of a run in a recipe's file that are not a spec's."""
-
-    reported: tuple[Reported, ...] = Field((), max_length=20)
-    substitute: dict[str, Any] = Field(default_factory=dict)
+    runs: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=RUNS_LIMIT)
+    steps: list[StepFile] | None = Field(None, min_length=1, max_length=STEPS_LIMIT)
 
 
 @dataclass(frozen=True)
-class RecipeRun:
-    """A run of a recipe, as its authors did it."""
+class RecipeVote:
+    """A vote of runs of earlier steps."""
 
-    spec: dict[str, Any]
-    """As JSON."""
+    voters: tuple[tuple[str, int], ...]
+    """Step and number of each run, from 0."""
+    preferred: int
+    """Which of the voters decides ties."""
+    method: Literal["majority", "mean"]
+    split: Literal["val", "test"]
     reported: tuple[Reported, ...]
-    substitute: dict[str, Any] | None
-    """Sections that replace the spec's own; None where nothing stands in for its weights."""
+
+
+@dataclass(frozen=True)
+class RecipeStep:
+    """A step of a study: runs, or a vote."""
+
+    name: str
+    """Empty for the runs of a recipe without steps."""
+    after: tuple[str, ...]
+    when_failed: WhenFailed
+    runs: tuple[RecipeRun, ...] = ()
+    vote: RecipeVote | None = None
+
+    @property
+    def options(self) -> tuple[RunOption, ...]:
+        """Every spec that its runs may have; their places are what `RunOption.parent` counts."""
+        return tuple(option for run in self.runs for option in run.options)
 
 
 @dataclass(frozen=True)
@@ -153,23 +133,34 @@ class Recipe:
     note: str
     dataset: str | None
     study_data: str
-    runs: tuple[RecipeRun, ...]
+    steps: tuple[RecipeStep, ...]
     key: str = ""
     """The name of its file, by which it is asked for; empty for a recipe of somebody's own."""
 
     @property
+    def has_steps(self) -> bool:
+        """Whether its runs come in steps."""
+        return bool(self.steps[0].name)
+
+    @property
+    def runs(self) -> tuple[RecipeRun, ...]:
+        """The runs of all steps."""
+        return tuple(run for step in self.steps for run in step.runs)
+
+    @property
     def specs(self) -> tuple[dict[str, Any], ...]:
-        """The runs' specs as JSON, as the authors did them."""
-        return tuple(run.spec for run in self.runs)
+        """Every spec that a run may have, as JSON, as the authors did it."""
+        return tuple(option.spec for run in self.runs for option in run.options)
 
-
-@dataclass(frozen=True)
-class Planned:
-    """A run to launch."""
-
-    spec: ExperimentSpec
-    published: Published | None
-    """None where its authors reported nothing and nothing stands in for anything."""
+    def voters(self, step: RecipeStep) -> tuple[str, ...]:
+        """Return the names of the runs that vote in a step; a number where a name is unsure."""
+        if step.vote is None:
+            return ()
+        runs = {one.name: one.runs for one in self.steps}
+        return tuple(
+            runs[name][number].name or f"run {number + 1} of {name}"
+            for name, number in step.vote.voters
+        )
 
 
 def as_recipe(data: Mapping[str, Any], key: str = "") -> Recipe:
@@ -182,19 +173,18 @@ def as_recipe(data: Mapping[str, Any], key: str = "") -> Recipe:
         file = RecipeFile.model_validate(data)
     except ValidationError as error:
         raise InvalidInput.of(*field_errors(error, RecipeFile)) from error
-    runs: list[RecipeRun] = []
-    errors: list[FieldError] = []
-    for index, given in enumerate(file.runs):
-        try:
-            runs.append(_recipe_run(file, given))
-        except InvalidInput as problem:
-            errors += [
-                FieldError(f"runs.{index}.{e.field}".rstrip("."), e.value, e.expected, e.remedy)
-                for e in problem.errors
-            ]
-    if errors:
-        raise InvalidInput.of(*errors)
-    return Recipe(file.name, file.note, file.dataset, file.study_data, tuple(runs), key)
+    if file.runs is None and file.steps is None:
+        raise InvalidInput.of(FieldError("runs", None, "given, or `steps`"))
+    if file.runs is not None and file.steps is not None:
+        raise InvalidInput.of(FieldError("steps", len(file.steps), "left out beside `runs`"))
+    steps = _Steps(Common(file.dataset, file.common, file.substitute))
+    if file.runs is not None:
+        steps.add_runs("", (), "continue", file.runs, "")
+    for index, step in enumerate(file.steps or ()):
+        steps.add(step, f"steps.{index}")
+    if steps.errors:
+        raise InvalidInput.of(*steps.errors)
+    return Recipe(file.name, file.note, file.dataset, file.study_data, tuple(steps.made), key)
 
 
 def recipe_names() -> list[str]:
@@ -222,150 +212,155 @@ def load_recipe(name: str) -> Recipe:
     return as_recipe(data if isinstance(data, Mapping) else {}, name)
 
 
-def plan(
-    recipe: Recipe,
-    *,
-    dataset: str | None = None,
-    epochs: int | None = None,
-    small: bool = False,
-    substitute: bool = False,
-    seeds: int = 1,
-) -> list[Planned]:
-    """Return the runs to launch.
+@dataclass
+class _Steps:
+    """Steps as they are read, each of which knows those before it, and what is wrong with them."""
 
-    Args:
-        dataset: In place of the recipe's.
-        epochs: In place of each run's; stages of unfreezing move in proportion.
-        small: By `SMALL_RULE`, so that it runs on a laptop in minutes.
-        substitute: Networks whose weights come with a package stand in for those whose weights
-            are downloaded.
-        seeds: How often every run is repeated, with the seeds after its own.
+    common: Common
+    made: list[RecipeStep] = field(default_factory=list)
+    errors: list[FieldError] = field(default_factory=list)
+    _waits_for: dict[str, set[str]] = field(default_factory=dict)
+    """Each step's earlier ones, directly or not."""
+    _wrong: set[str] = field(default_factory=set)
+    """Steps with errors: what refers to them is not judged."""
 
-    Raises:
-        InvalidInput: If a spec does not allow it.
-    """
-    planned = [
-        _planned(recipe, run, dataset=dataset, epochs=epochs, small=small, substitute=substitute)
-        for run in recipe.runs
-    ]
-    if seeds == 1:
-        return planned
-    return [_with_seed(run, more) for more in range(seeds) for run in planned]
+    def add(self, given: StepFile, path: str) -> None:
+        """Read a step of a file."""
+        before = len(self.errors)
+        if given.name in self._waits_for:
+            self._say(path, FieldError("name", given.name, "a name that no other step has"))
+            return
+        after = self._after(given, path)
+        waits_for = set(after).union(*(self._waits_for[name] for name in after))
+        self._waits_for[given.name] = waits_for
+        if (given.runs is None) == (given.vote is None):
+            what = None if given.runs is None else len(given.runs)
+            self._say(path, FieldError("runs", what, "given, or `vote`: one of the two"))
+        elif given.runs is not None:
+            self.add_runs(given.name, after, given.when_failed, given.runs, path)
+        else:
+            assert given.vote is not None  # noqa: S101 - one of the two is there
+            vote = self._vote(given.vote, waits_for, f"{path}.vote")
+            if vote is not None:
+                self.made.append(RecipeStep(given.name, after, given.when_failed, vote=vote))
+        if len(self.errors) > before:
+            self._wrong.add(given.name)
 
+    def add_runs(
+        self,
+        name: str,
+        after: tuple[str, ...],
+        when_failed: WhenFailed,
+        given: list[dict[str, Any]],
+        path: str,
+    ) -> None:
+        """Read the runs of a step."""
+        runs = []
+        for index, one in enumerate(given):
+            try:
+                run = self._run(name, one)
+            except InvalidInput as problem:
+                self._say(f"{path}.runs.{index}", *problem.errors)
+                continue
+            if run is not None:
+                runs.append(run)
+        self.made.append(RecipeStep(name, after, when_failed, tuple(runs)))
+        total = sum(len(step.options) for step in self.made)
+        if name and total > OPTIONS_LIMIT:
+            expected = f"runs that may have at most {OPTIONS_LIMIT:,} specs, with all before them"
+            self._say(path, FieldError("runs", total, expected, "Choose among fewer runs."))
 
-def _with_seed(run: Planned, more: int) -> Planned:
-    data = run.spec.model_dump(mode="json")
-    data["training"]["seed"] += more
-    data["name"] = f"{run.spec.display_name()}, seed {data['training']['seed']}"
-    return Planned(parse_spec(data), run.published)
+    def _run(self, step: str, given: dict[str, Any]) -> RecipeRun | None:
+        """Return a run; None if it begins with a step that is wrong itself."""
+        own, extras = split_extras(given)
+        origin = origin_of(extras)
+        if origin is None:
+            return first_run(self.common, own, extras)
+        self._check_origin(step, origin)
+        if origin.step in self._wrong:
+            return None
+        [parent] = [one for one in self.made if one.name == origin.step]
+        return later_run(self.common, own, extras, origin, parent.options, step)
 
-
-def _recipe_run(file: RecipeFile, given: dict[str, Any]) -> RecipeRun:
-    own = {key: given[key] for key in given if key not in _Extras.model_fields}
-    try:
-        extras = _Extras.model_validate({key: given[key] for key in given if key not in own})
-    except ValidationError as error:
-        raise InvalidInput.of(*field_errors(error, _Extras)) from error
-    spec = {key: _section(file.common.get(key), own.get(key)) for key in {**file.common, **own}}
-    if file.dataset is not None:
-        spec["dataset"] = _section({"name": file.dataset}, spec.get("dataset"))
-    parsed = parse_spec(spec)
-    replaced: dict[str, Any] | None = None
-    if parsed.model.weights == "default":
-        stand_in = file.substitute.get(parsed.model.architecture)
-        if "model" in extras.substitute:
-            replaced = extras.substitute
-        elif stand_in is not None:
-            model = {**spec.get("model", {}), "architecture": stand_in, "weights": "package"}
-            replaced = {"model": model, **extras.substitute}
-    if extras.substitute and replaced is None:
-        raise InvalidInput.of(
-            FieldError(
-                "substitute",
-                ", ".join(extras.substitute),
-                "left out, or with a `model`, in a run whose network nothing stands in for",
-                "Name the network's stand-in in the recipe's own `substitute`.",
+    def _check_origin(self, step: str, origin: BestOf) -> None:
+        if not step:
+            expected = "left out in a study without steps"
+            raise InvalidInput.of(
+                FieldError("from", origin.step, expected, "Put the runs into `steps`.")
             )
-        )
-    if replaced is not None:
-        parse_spec({**spec, **replaced})
-    return RecipeRun(spec, extras.reported, replaced)
+        earlier = self._waits_for[step]
+        if origin.step not in earlier:
+            remedy = nearest(origin.step, earlier) or _known("Steps that it waits for", earlier)
+            if origin.step in self._waits_for and origin.step != step:
+                remedy = f"Add `{origin.step}` to the step's `after`."
+            expected = "best_of an earlier step that this one waits for"
+            raise InvalidInput.of(FieldError("from", origin.step, expected, remedy))
+        if origin.step not in self._wrong and not any(
+            one.options for one in self.made if one.name == origin.step
+        ):
+            expected = "best_of a step with runs"
+            raise InvalidInput.of(FieldError("from", origin.step, expected))
+
+    def _after(self, given: StepFile, path: str) -> tuple[str, ...]:
+        known = list(self._waits_for)
+        if given.after is None:
+            return tuple(known[-1:])
+        for index, name in enumerate(given.after):
+            if name not in known:
+                remedy = nearest(name, known) or _known("Steps before it", known)
+                error = FieldError(f"after.{index}", name, "a step that stands before", remedy)
+                self._say(path, error)
+        return tuple(dict.fromkeys(name for name in given.after if name in known))
+
+    def _vote(self, given: VoteFile, earlier: set[str], path: str) -> RecipeVote | None:
+        steps = {step.name: step for step in self.made if step.name in earlier and step.runs}
+        named: dict[str, list[tuple[str, int]]] = {
+            name: [(name, index) for index in range(len(step.runs))] for name, step in steps.items()
+        }
+        runs: dict[str, list[tuple[str, int]]] = {}
+        for name, step in steps.items():
+            for index, run in enumerate(step.runs):
+                if run.name:
+                    runs.setdefault(run.name, []).append((name, index))
+        voters: list[tuple[str, int]] = []
+        preferred = 0
+        before = len(self.errors)
+        is_complete = not earlier & self._wrong
+        for index, name in enumerate(given.of):
+            found = named.get(name) or runs.get(name)
+            if found is None or (name not in named and len(found) > 1):
+                if is_complete:
+                    self._say(path, _no_voter(f"of.{index}", name, {**named, **runs}, found))
+                continue
+            voters += found
+        voters = list(dict.fromkeys(voters))
+        if given.preferred is not None:
+            found = [one for one in runs.get(given.preferred, []) if one in voters]
+            if len(found) == 1:
+                preferred = voters.index(found[0])
+            elif is_complete:
+                self._say(path, FieldError("preferred", given.preferred, "a run that votes"))
+        if not is_complete or len(self.errors) > before:
+            return None
+        if not 2 <= len(voters) <= VOTERS_LIMIT:
+            expected = f"2 to {VOTERS_LIMIT} runs"
+            self._say(path, FieldError("of", len(voters), expected))
+            return None
+        return RecipeVote(tuple(voters), preferred, given.method, given.split, given.reported)
+
+    def _say(self, path: str, *errors: FieldError) -> None:
+        self.errors += (error.below(path) for error in errors)
 
 
-def _section(common: Any, own: Any) -> Any:
-    """Return a section of a spec: a mapping's own keys win over those of all runs."""
-    if isinstance(common, Mapping) and isinstance(own, Mapping):
-        return {**common, **own}
-    return common if own is None else own
+def _no_voter(
+    field_name: str, name: str, known: Mapping[str, object], found: object
+) -> FieldError:
+    if found is not None:
+        remedy = "Several runs have this name; give them different ones, or name the step."
+    else:
+        remedy = nearest(name, known) or _known("Known here", known)
+    return FieldError(field_name, name, "a run of an earlier step, or such a step", remedy)
 
 
-def _planned(
-    recipe: Recipe,
-    run: RecipeRun,
-    *,
-    dataset: str | None,
-    epochs: int | None,
-    small: bool,
-    substitute: bool,
-) -> Planned:
-    theirs = parse_spec(run.spec)
-    data = theirs.model_dump(mode="json")
-    marks, differences = [], []
-    stand_in = run.substitute if substitute else None
-    if stand_in is not None:
-        ours = parse_spec({**run.spec, **stand_in})
-        data = ours.model_dump(mode="json")
-        marks.append("substitute")
-        differences.append(f"{ours.model.architecture} in place of {theirs.model.architecture}")
-    if dataset is not None and dataset != theirs.dataset.name:
-        data["dataset"]["name"] = dataset
-        marks.append(f"on {dataset}")
-        differences.append(f"dataset {dataset} in place of {recipe.study_data or recipe.dataset}")
-    elif recipe.study_data:
-        differences.append(f"dataset {theirs.dataset.name} in place of {recipe.study_data}")
-    length = epochs or (min(SMALL_EPOCHS, theirs.training.epochs) if small else None)
-    if length is not None and length != theirs.training.epochs:
-        _set_epochs(data, length)
-        differences.append(f"{length} epochs in place of {theirs.training.epochs}")
-    if small:
-        _make_small(data)
-        marks.append("small scale")
-        differences.append("small scale")
-    data["name"] = ", ".join([theirs.display_name(), *marks])
-    published = None
-    if run.reported or stand_in is not None:
-        published = Published(
-            recipe=recipe.key or recipe.name,
-            reported=run.reported,
-            substitute=stand_in is not None,
-            differences=tuple(differences),
-        )
-    return Planned(parse_spec(data), published)
-
-
-def _set_epochs(data: dict[str, Any], epochs: int) -> None:
-    before = data["training"]["epochs"]
-    for stage in data["freeze"]["schedule"]:
-        stage["epoch"] = max(2, 1 + round((stage["epoch"] - 1) * epochs / before))
-    data["training"]["epochs"] = epochs
-
-
-def _make_small(data: dict[str, Any]) -> None:
-    spec = ExperimentSpec.model_validate(data)
-    entry = catalogue.entry(spec.model.architecture)
-    images = data["dataset"]
-    usual = images["input_size_px"] or entry.input_size_px
-    smallest = entry.smallest_input_px or 0
-    if spec.model.auxiliary_weight:
-        smallest = max(smallest, entry.auxiliary_smallest_px or 0)
-    if not entry.fixed_input_size:
-        images["input_size_px"] = min(usual, max(SMALL_INPUT_PX, smallest))
-    images["resize_px"] = None
-    classes = {known.name: known.classes for known in catalogue_entries()}.get(images["name"], 0)
-    images["rest"] = "unused"
-    for field, count in SMALL_IMAGES.items():
-        if field != "test_count" or images["test_split"] != "none":
-            enough = max(count, classes * (2 if field == "train_count" else 1))
-            images[field] = min(enough, images[field] or enough)
-    images["test_fraction"] = 0.0
-    data["training"]["batch_size"] = min(SMALL_BATCH, data["training"]["batch_size"])
+def _known(opening: str, names: Any) -> str:
+    return f"{opening}: {', '.join(names) or 'none'}."

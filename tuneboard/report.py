@@ -54,7 +54,7 @@ def result_table(
     runs: Sequence[Mapping[str, Any]],
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return columns and rows of results; with what was reported, where a run has that."""
-    from trainer.recipes import Published
+    from trainer.published import Published
 
     rows = [result_row(run) for run in runs]
     known = [run.get("published") for run in runs]

@@ -16,6 +16,7 @@ from store.settings import Settings
 from worker.bell import Bell
 from worker.jobs import Command, JobRunner, job_command
 from worker.prepare import Preparer
+from worker.steps import go_on
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,9 @@ class Interactive:
     ) -> None:
         self._preparer = Preparer(store, settings, bell)
         self.draining = self._preparer.draining
-        self._jobs = JobRunner(store, settings, self.draining, command)
+        self._jobs = JobRunner(
+            store, settings, self.draining, command, after_vote=lambda: go_on(store, bell)
+        )
         self._prepares = _Loop("prepare", self._preparer.wake)
         self._does_jobs = _Loop("jobs", self._jobs.work)
 

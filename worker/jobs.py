@@ -90,7 +90,14 @@ class JobRunner:
         settings: Settings,
         draining: threading.Event,
         command: Command = job_command,
+        after_vote: Callable[[], None] | None = None,
     ) -> None:
+        """Prepare to work.
+
+        Args:
+            after_vote: Called when a vote has ended: a study may wait for it.
+        """
+        self._after_vote = after_vote
         self._store = store
         self._settings = settings
         self._command = command
@@ -131,6 +138,7 @@ class JobRunner:
         except (TuneboardError, OSError) as error:
             known = error if isinstance(error, TuneboardError) else TuneboardError(str(error))
             self._store_failure(job, failure(known))
+            self._tell_steps(job)
             return
         with subprocess.Popen(
             command,
@@ -150,6 +158,11 @@ class JobRunner:
             code = process.wait()
         if wanted:
             self._conclude(job, listener.result, code)
+            self._tell_steps(job)
+
+    def _tell_steps(self, job: JobRow) -> None:
+        if job.kind == "vote" and self._after_vote is not None:
+            self._after_vote()
 
     def _follow(self, job: JobRow, process: subprocess.Popen[bytes]) -> bool:
         """Keep the lease until the program ends; False if its result is not wanted."""

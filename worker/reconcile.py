@@ -1,4 +1,4 @@
-"""The tick: take lost runs back, and see that waiting work is heard of without the broker."""
+"""The tick: take lost runs back, begin steps that are due, see that waiting work is heard of."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from store.database import Store, Unavailable
 from store.settings import Settings
 from worker.bell import Bell
 from worker.celery import WAKE_TASK
+from worker.steps import go_on
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Reconciler:
         if lost:
             log.warning("Took back runs whose workers fell silent: %s", lost)
             self._bell.ring_now(WAKE_TASK, unless_waiting=1)
+        go_on(self._store, self._bell)
         self._see_to_waiting_work()
 
     def _see_to_waiting_work(self) -> None:

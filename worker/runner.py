@@ -12,6 +12,7 @@ from store.lifecycle import Claim, Status
 from store.settings import Settings
 from worker.bell import Bell
 from worker.processes import Launch
+from worker.steps import go_on
 from worker.supervise import Supervisor
 
 log = logging.getLogger(__name__)
@@ -145,3 +146,5 @@ class Runner:
                 self._changed.notify_all()
         if status is Status.QUEUED:
             self._bell.ring_train()  # this worker may be ending; others can go on at once
+        elif status is not None and claim.run.study_id is not None:
+            go_on(self._store, self._bell, claim.run.study_id)

@@ -35,12 +35,13 @@ from store.jobs import create_job, get_job
 from store.rows import JobRow, RunRow
 from store.runs import get_run
 from store.values import ID_LIMIT
+from store.votes import check_same_images
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
+from trainer.steps import VOTERS_LIMIT
 
 FOLDER_BODY_LIMIT_BYTES = 64 * 1024
 LOOK_S = 0.1
 WAIT_LIMIT_S = 30
-VOTERS_LIMIT = 50
 SUFFIXES = {"safetensors": "safetensors", "torchscript": "pt"}
 _STARTED: dict[int | str, dict[str, Any]] = {
     202: {"model": JobOut, "description": "Queued or at work; ask at `url` for more."}
@@ -234,28 +235,7 @@ def _check_voters(store: Store, wanted: VoteIn) -> None:
         raise InvalidInput.of(FieldError("prefer", wanted.prefer, "one of the runs that vote"))
     for run_id in wanted.runs:
         _check_trained(get_run(store, run_id))
-    rows = {row.run_id: row for row in evaluations(store, wanted.runs) if row.split == wanted.split}
-    for run_id in wanted.runs:
-        if run_id not in rows:
-            raise Conflict(
-                f"Run {run_id} was not evaluated on a {wanted.split} split.", "Leave it out."
-            )
-    first = rows[wanted.runs[0]]
-    names = [one["name"] for one in first.classes]
-    different = [
-        run_id
-        for run_id in wanted.runs[1:]
-        if rows[run_id].samples_fingerprint != first.samples_fingerprint
-        or [one["name"] for one in rows[run_id].classes] != names
-    ]
-    if different:
-        others = ", ".join(map(str, different))
-        several = len(different) > 1
-        raise Conflict(
-            f"Run{'s' if several else ''} {others} {'were' if several else 'was'} evaluated on "
-            f"other {wanted.split} images than run {first.run_id}.",
-            "Let only runs vote that share dataset, split shares and split seed.",
-        )
+    check_same_images(evaluations(store, wanted.runs), wanted.runs, wanted.split)
 
 
 def _folder_of(document: object) -> FolderIn:

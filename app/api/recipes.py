@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.answers import RecipeOut, RecipeRunOut, RecipesOut, StudyOut
+from app.answers import RecipeOut, RecipeRunOut, RecipesOut, RecipeStepOut, StudyOut
 from app.dependencies import BellDep, JsonBody, Owner, SettingsDep, StoreDep
 from app.outputs import run_outs, study_out
 from app.submit import submit_recipe
 from store.runs import runs_by_ids
-from trainer.recipes import SEEDS, Recipe, load_recipe, load_recipes
+from trainer.planning import SEEDS
+from trainer.recipes import Recipe, load_recipe, load_recipes
 
 router = APIRouter(prefix="/recipes", tags=["recipes"])
 
@@ -27,7 +28,7 @@ class LaunchIn(BaseModel):
     dataset: str | None = Field(
         None, min_length=1, max_length=100, description="In place of the recipe's."
     )
-    epochs: int | None = Field(None, ge=1, le=10_000, description="In place of each run's.")
+    epochs: int | None = Field(None, ge=1, le=10_000, description="In place of each run's; one that begins with another's keeps its proportion.")
     scale: Literal["full", "small"] = Field(
         "full", description="small: fewer and smaller images and two epochs, for a laptop."
     )
@@ -66,7 +67,7 @@ def launch(
     bell: BellDep,
     owner: Owner,
 ) -> StudyOut:
-    """Launch a recipe's runs as a study, all or none."""
+    """Launch a recipe's runs, or those of its first steps, as a study; all or none."""
     row = submit_recipe(
         store,
         settings,
@@ -86,9 +87,25 @@ def launch(
 def _out(recipe: Recipe, *, with_runs: bool) -> RecipeOut:
     runs = [
         RecipeRunOut(
-            spec=run.spec, reported=list(run.reported), substitutable=run.substitute is not None
+            name=run.name,
+            step=step.name,
+            begins_with=run.origin.words() if run.origin else "",
+            spec=run.spec,
+            reported=list(run.reported),
+            substitutable=run.is_substitutable,
         )
-        for run in (recipe.runs if with_runs else ())
+        for step in recipe.steps
+        for run in step.runs
+    ]
+    steps = [
+        RecipeStepOut(
+            name=step.name,
+            after=list(step.after),
+            when_failed=step.when_failed,
+            voters=list(recipe.voters(step)),
+            reported=list(step.vote.reported) if step.vote else [],
+        )
+        for step in recipe.steps
     ]
     return RecipeOut(
         name=recipe.key,
@@ -97,5 +114,6 @@ def _out(recipe: Recipe, *, with_runs: bool) -> RecipeOut:
         dataset=recipe.dataset,
         study_data=recipe.study_data,
         runs_total=len(recipe.runs),
-        runs=runs,
+        runs=runs if with_runs else [],
+        steps=steps if recipe.has_steps else [],
     )

@@ -23,9 +23,8 @@ from app.dependencies import (
 )
 from app.errors import field_error
 from app.outputs import evaluations_out, event_out, log_out, run_out, run_outs, series_columns
-from app.submit import submit
+from app.submit import cancel_run, submit
 from store.events import events_after, log_lines
-from store.lifecycle import request_cancel
 from store.rows import SeriesPoints
 from store.runs import list_runs, report_external, update_note
 from store.series import series, series_names
@@ -140,9 +139,9 @@ def change(store: StoreDep, run_id: RunId, change: NoteIn) -> RunOut:
 
 
 @router.post("/{run_id}/cancel")
-def cancel(store: StoreDep, run_id: RunId) -> RunOut:
+def cancel(store: StoreDep, bell: BellDep, run_id: RunId) -> RunOut:
     """Cancel a run: a queued one at once, a running one within seconds; 409 when it has ended."""
-    return run_out(store, request_cancel(store, run_id))
+    return run_out(store, cancel_run(store, bell, run_id))
 
 
 @router.get("/{run_id}/events")

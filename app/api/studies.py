@@ -14,12 +14,14 @@ from app.bodies import described_as, read_document
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.errors import field_error
 from app.outputs import run_outs, study_out
-from app.submit import submit_study
+from app.submit import submit_recipe, submit_study
 from store.runs import runs_by_ids
 from store.studies import get_study, list_studies
 from store.values import ID_LIMIT
 from trainer.errors import FieldError, InvalidInput
-from trainer.recipes import Published
+from trainer.published import Published
+from trainer.recipes import as_recipe
+from trainer.steps import STEPS_LIMIT
 
 RUNS_LIMIT = 1_000
 
@@ -34,8 +36,17 @@ class StudyIn(BaseModel):
     name: str = Field(min_length=1, max_length=200, examples=["Frozen or fine-tuned"])
     note: str = Field("", max_length=NOTE_LIMIT)
     priority: int = Field(0, ge=-1_000, le=1_000, description="Of every run; higher goes first.")
-    runs: list[dict[str, Any]] = Field(
-        min_length=1, max_length=RUNS_LIMIT, description="Specs.", examples=[[EXAMPLE_SPEC]]
+    runs: list[dict[str, Any]] | None = Field(
+        None, min_length=1, max_length=RUNS_LIMIT, description="Specs.", examples=[[EXAMPLE_SPEC]]
+    )
+    steps: list[dict[str, Any]] | None = Field(
+        None,
+        min_length=1,
+        max_length=STEPS_LIMIT,
+        description="In place of `runs`: steps as in a recipe's file.",
+    )
+    study_data: str = Field(
+        "", max_length=500, description="What the reported numbers of `steps` were measured on."
     )
     published: list[Published | None] = Field(
         default_factory=list,
@@ -61,8 +72,19 @@ def _parsed(document: object) -> StudyIn:
         raise InvalidInput.of(
             *(field_error(item, [str(part) for part in item["loc"]]) for item in found)
         ) from error
-    if study.published and len(study.published) != len(study.runs):
-        expected = f"one for each of the {len(study.runs)} runs, or left out"
+    runs = study.runs or []
+    if study.steps is None:
+        if study.runs is None:
+            raise InvalidInput.of(FieldError("runs", None, "given, or `steps`"))
+        if study.study_data:
+            expected = "left out in a study without steps"
+            raise InvalidInput.of(FieldError("study_data", study.study_data[:80], expected))
+    elif study.runs is not None:
+        raise InvalidInput.of(FieldError("steps", len(study.steps), "left out beside `runs`"))
+    if study.published and (study.steps or len(study.published) != len(runs)):
+        expected = f"one for each of the {len(runs)} runs, or left out"
+        if study.steps:
+            expected = "left out beside `steps`, whose runs have `reported`"
         raise InvalidInput.of(FieldError("published", len(study.published), expected))
     return study
 
@@ -80,18 +102,28 @@ def create(
     bell: BellDep,
     owner: Owner,
 ) -> StudyOut:
-    """Launch runs together, all or none."""
-    row = submit_study(
-        store,
-        settings,
-        bell,
-        study.name,
-        study.runs,
-        owner=owner,
-        note=study.note,
-        priority=study.priority,
-        published=study.published,
-    )
+    """Launch runs together, all or none; of a study with steps, those of the first ones."""
+    if study.steps is not None:
+        row = submit_recipe(
+            store,
+            settings,
+            bell,
+            as_recipe(study.model_dump(include={"name", "note", "study_data", "steps"})),
+            owner=owner,
+            priority=study.priority,
+        )
+    else:
+        row = submit_study(
+            store,
+            settings,
+            bell,
+            study.name,
+            study.runs or [],
+            owner=owner,
+            note=study.note,
+            priority=study.priority,
+            published=study.published,
+        )
     response.headers["location"] = f"/api/v1/studies/{row.id}"
     return study_out(row, run_outs(store, runs_by_ids(store, row.run_ids)))
 

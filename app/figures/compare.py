@@ -12,29 +12,17 @@ from typing import Any
 from app.answers import RunOut
 from app.figures.bars import wall_clock_figure, wall_clock_info
 from app.figures.confusion import Cells, confusion_figure, confusion_infos
-from app.figures.curves import (
-    ACCURACY,
-    LOSS,
-    XAxis,
-    curve_figure,
-    curve_info,
-    thinned,
-)
 from app.figures.style import Figure, distinct_labels, finite, run_style
 from app.outputs import run_outs
 from store.database import Store
 from store.datasets import list_datasets
 from store.evaluations import evaluations
-from store.rows import EvaluationRow, RunRow, SeriesPoints
+from store.rows import EvaluationRow, RunRow
 from store.runs import runs_by_ids
-from store.series import series
-from trainer.recipes import Reported
+from trainer.published import Reported
 from trainer.spec import flat_fields
 
 RUNS_LIMIT = 200
-MAX_POINTS = 1000  # of one curve among many
-POINTS_BUDGET = 100_000  # of all curves together; some 3 MB of JSON
-SERIES = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
 
 
 @dataclass(frozen=True)
@@ -83,7 +71,6 @@ class CompareInfo:
 
     runs: tuple[RunOut, ...]
     labels: Mapping[int, str]
-    points: Mapping[tuple[int, str], SeriesPoints]
     evaluations: tuple[EvaluationRow, ...]
     table: tuple[ResultRow, ...]
     differences: tuple[SpecDifference, ...]
@@ -97,7 +84,6 @@ def compare_payload(
     store: Store,
     run_ids: Sequence[int],
     now: float,
-    x: XAxis = "epoch",
     cells: Cells = "counts",
 ) -> dict[str, Any]:
     """Return the comparison as `GET /api/v1/compare` answers it.
@@ -110,7 +96,7 @@ def compare_payload(
         "generated_at": now,
         "runs": [run.model_dump(mode="json") for run in info.runs],
         "missing": list(info.missing),
-        "figures": compare_figures(info, x, cells),
+        "figures": compare_figures(info, cells),
         "table": [
             {**asdict(row), "reported": [one.model_dump() for one in row.reported]}
             for row in info.table
@@ -127,14 +113,12 @@ def compare_info(store: Store, run_ids: Sequence[int]) -> CompareInfo:
     rows = runs_by_ids(store, list(dict.fromkeys(run_ids))[:RUNS_LIMIT])
     ids = [row.id for row in rows]
     outs = run_outs(store, rows)
-    found = series(store, ids, SERIES) if ids else {}
     evaluated = evaluations(store, ids) if ids else []
     labels = distinct_labels([(row.id, row.name) for row in rows])
     fingerprints = {row.name: row.fingerprint for row in list_datasets(store)}
     return CompareInfo(
         runs=tuple(outs),
         labels=labels,
-        points=found,
         evaluations=tuple(evaluated),
         table=tuple(
             result_row(row, out, labels[row.id], evaluated)
@@ -147,13 +131,9 @@ def compare_info(store: Store, run_ids: Sequence[int]) -> CompareInfo:
     )
 
 
-def compare_figures(
-    info: CompareInfo, x: XAxis = "epoch", cells: Cells = "counts"
-) -> dict[str, Figure]:
+def compare_figures(info: CompareInfo, cells: Cells = "counts") -> dict[str, Figure]:
     """Return the figures by name; an evaluated run's matrix is `confusion_` and its number."""
     runs = [(run.id, info.labels[run.id]) for run in info.runs]
-    share = POINTS_BUDGET // max(1, len(info.points))
-    points, sampled_from = thinned(info.points, max(50, min(MAX_POINTS, share)))
     by_run = {row.run_id: row for row in info.evaluations if row.split == "val"}
     validated = [run_id for run_id, _ in runs if run_id in by_run]
     matrices = confusion_infos(
@@ -168,29 +148,6 @@ def compare_figures(
         cells,
     )
     return {
-        "accuracy": curve_figure(
-            curve_info(
-                "Accuracy (solid: validation, dashed: training)",
-                "Accuracy",
-                ACCURACY,
-                runs,
-                points,
-                x,
-                percent=True,
-                sampled_from=sampled_from,
-            )
-        ),
-        "loss": curve_figure(
-            curve_info(
-                "Loss (solid: validation, dashed: training)",
-                "Loss",
-                LOSS,
-                runs,
-                points,
-                x,
-                sampled_from=sampled_from,
-            )
-        ),
         "wall_clock": wall_clock_figure(
             wall_clock_info(
                 [(info.labels[run.id], info.phases[run.id], run.elapsed_s) for run in info.runs]

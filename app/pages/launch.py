@@ -21,7 +21,8 @@ from store.values import ID_LIMIT
 from trainer.datasets.catalogue import catalogue_entries
 from trainer.errors import FieldError, InvalidInput
 from trainer.parsing import parse_spec, parse_spec_text
-from trainer.recipes import SEEDS, Recipe, load_recipe, load_recipes
+from trainer.planning import SEEDS
+from trainer.recipes import Recipe, load_recipe, load_recipes
 from trainer.spec import ExperimentSpec
 
 PRIORITIES = (-1000, 1000)

@@ -11,18 +11,18 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from app.answers import LogLine, RunOut
-from app.dependencies import RunDep, StoreDep
+from app.dependencies import BellDep, RunDep, StoreDep
 from app.figures.confusion import Cells, confusion_figure, confusion_infos
 from app.figures.curves import ACCURACY, BATCH, LOSS, curve_figure, curve_info, thinned
 from app.figures.style import Figure
 from app.outputs import log_out, run_out
 from app.pages.templating import render
 from app.security import CheckedForm
+from app.submit import cancel_run
 from store.database import Store
 from store.datasets import get_dataset
 from store.evaluations import evaluations
 from store.events import log_lines
-from store.lifecycle import request_cancel
 from store.rows import AttemptRow, DatasetRow, EvaluationRow, RunRow, SeriesPoints
 from store.runs import attempts, update_note
 from store.series import series
@@ -173,9 +173,11 @@ def run_live(request: Request, store: StoreDep, row: RunDep) -> HTMLResponse:
 
 
 @router.post("/runs/{run_id}/cancel", name="run_cancel")
-def cancel(request: Request, store: StoreDep, row: RunDep, _form: CheckedForm) -> RedirectResponse:
+def cancel(
+    request: Request, store: StoreDep, bell: BellDep, row: RunDep, _form: CheckedForm
+) -> RedirectResponse:
     """Cancel a run and show it."""
-    request_cancel(store, row.id)
+    cancel_run(store, bell, row.id)
     return RedirectResponse(request.app.url_path_for("run_page", run_id=row.id), 303)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from trainer.errors import InvalidInput
 from trainer.parsing import parse_spec, yaml_data
-from trainer.recipes import RECIPES, as_recipe, load_recipe, plan, recipe_names
+from trainer.planning import launchable, plan
+from trainer.recipes import RECIPES, as_recipe, load_recipe, recipe_names
 
 STUDIES = (
     "s1-ants-and-bees",
@@ -29,9 +30,11 @@ def test_every_study_has_a_recipe() -> None:
 @pytest.mark.parametrize("name", recipe_names())
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_every_recipe_can_be_launched_in_every_way(name: str, way: dict) -> None:
-    runs = plan(load_recipe(name), **way)
-    names = [run.spec.name for run in runs]
+    steps = plan(load_recipe(name), **way)
+    names = [run.name for step in steps for run in step.runs]
+    assert all(names)
     assert len(set(names)) == len(names)
+    runs = launchable(steps)
     if way.get("small"):
         assert all("small scale" in name for name in names)
         assert all(run.spec.training.epochs <= 2 for run in runs)
@@ -49,7 +52,7 @@ def test_a_study_keeps_its_authors_numbers(name: str) -> None:
 
 
 def test_the_numbers_of_ants_and_bees_stand_beside_runs_done_as_the_authors_did() -> None:
-    runs = {run.spec.name: run for run in plan(load_recipe("s1-ants-and-bees"))}
+    runs = {run.spec.name: run for run in launchable(plan(load_recipe("s1-ants-and-bees")))}
     frozen = runs["6 frozen, other decay"]
     assert frozen.published is not None
     assert frozen.published.comparable
@@ -75,7 +78,7 @@ def test_the_numbers_of_ants_and_bees_stand_beside_runs_done_as_the_authors_did(
     ],
 )
 def test_a_run_done_otherwise_says_why_its_numbers_are_not_comparable(way: dict, why: str) -> None:
-    runs = plan(load_recipe("s1-ants-and-bees"), **way)
+    runs = launchable(plan(load_recipe("s1-ants-and-bees"), **way))
     [found] = [run for run in runs if run.spec.name.startswith("7 frozen ResNet-50")][:1]
     assert found.published is not None
     assert not found.published.comparable
@@ -87,15 +90,16 @@ def test_a_run_done_otherwise_says_why_its_numbers_are_not_comparable(way: dict,
 
 
 def test_data_that_stand_for_the_studys_make_its_numbers_incomparable() -> None:
-    for run in plan(load_recipe("s2-inception-scenes")):
+    for run in launchable(plan(load_recipe("s2-inception-scenes"))):
         assert run.published is None or not run.published.comparable
 
 
 def test_two_stages_keep_their_proportion_in_a_shorter_run() -> None:
     recipe = load_recipe("s3-scratch-or-transfer")
     name = "MobileNetV2 at 64 px in two stages"
-    [whole] = [run.spec for run in plan(recipe) if run.spec.name == name]
-    [short] = [run.spec for run in plan(recipe, epochs=10) if run.spec.name == name]
+    [whole] = [run.spec for run in launchable(plan(recipe)) if run.spec.name == name]
+    shorter = launchable(plan(recipe, epochs=10))
+    [short] = [run.spec for run in shorter if run.spec.name == name]
     assert (whole.freeze.schedule[0].epoch, whole.training.epochs) == (31, 60)
     assert (short.freeze.schedule[0].epoch, short.training.epochs) == (6, 10)
     with pytest.raises(InvalidInput, match="freeze"):

@@ -34,7 +34,8 @@ def list_recipes(context: typer.Context) -> None:
 def show(name: Name, as_json: Json = False) -> None:
     """Show a recipe: its note, its runs and what its authors reported."""
     from trainer.parsing import parse_spec
-    from trainer.recipes import SMALL_RULE, load_recipe
+    from trainer.planning import SMALL_RULE
+    from trainer.recipes import load_recipe
     from tuneboard.console import put_json
 
     recipe = load_recipe(name)
