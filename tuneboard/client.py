@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
@@ -140,6 +140,23 @@ class Client(JobCalls):
     def compare(self, run_ids: Sequence[int]) -> dict[str, Any]:
         """Return the comparison of some runs: `runs`, `figures` (Plotly JSON) and `table`."""
         return self._object("GET", "compare", params={"run": list(run_ids)})
+
+    def verdict(
+        self,
+        run_ids: Sequence[int],
+        *,
+        baseline: int | None = None,
+        split: Literal["val", "test"] | None = None,
+    ) -> dict[str, Any]:
+        """Return which of some runs is better, image by image: `comparisons`, `notes`, `methods`.
+
+        Args:
+            baseline: What the others are compared with; the first run where left out.
+            split: Where left out, test if all were tested on the same images, else validation.
+        """
+        query = {"run": list(run_ids), "baseline": baseline, "split": split}
+        known = {name: value for name, value in query.items() if value is not None}
+        return self._object("GET", "compare/verdict", params=known)
 
     def compare_address(self, run_ids: Sequence[int]) -> str:
         """Return the address of the page that compares some runs."""

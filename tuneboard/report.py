@@ -66,6 +66,15 @@ def result_table(
     ]
 
 
+def verdict_lines(verdict: Mapping[str, Any]) -> list[str]:
+    """Return a verdict as sentences, one comparison a line."""
+    lines = [
+        f"#{one['run']} against #{one['baseline']}: {one['sentence']}"
+        for one in verdict["comparisons"]
+    ]
+    return lines + list(verdict["notes"])
+
+
 def run_text(run: Mapping[str, Any], address: str) -> str:
     """Return what there is to know of a run, line by line."""
     from trainer.spec import flat_fields

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from store.datasets import claim_preparation, dataset_failed, dataset_ready
 from store.rows import DatasetRow
+from tests.compared import answers, digits, finished_run
 from tests.pictures import write_pictures
 from tests.seeding import Teller
 from tests.tuneboard.conftest import Served
@@ -169,6 +170,24 @@ def test_compare_prints_the_results_and_the_page(served: Served, spec: Path) -> 
     assert all(row[3].endswith(" %") for row in rows)
     assert f"{served.url}/compare?run=2&run=1" in result.stderr
     assert set(json.loads(tuneboard("compare", "1", "2", "--json").stdout)) >= {"runs", "figures"}
+
+
+def test_compare_says_whether_a_difference_is_real(served: Served) -> None:
+    items = digits(served.settings, served.store)
+    for wrong, rate in (([*range(20)], 0.1), ([1, 2], 0.2)):
+        finished_run(
+            served.store, served.settings, f"at {rate}", answers(items, wrong),
+            optimizer={"lr": rate},
+        )  # fmt: skip
+    said = tuneboard("compare", "1", "2").stderr
+    assert "#2 against #1: 18 fixed, 0 broken, p < 0.001: of these two trained models" in said
+    assert (
+        "#1 against #2: 0 fixed, 18 broken"
+        in tuneboard("compare", "1", "2", "--baseline", "2").stderr
+    )
+    found = json.loads(tuneboard("compare", "1", "2", "--json").stdout)["verdict"]
+    assert found["comparisons"][0]["finding"] == "better"
+    assert json.loads(tuneboard("compare", "1", "--json").stdout)["verdict"] is None
 
 
 @pytest.mark.parametrize("command", [("show", "7"), ("cancel", "7"), ("compare", "7", "8")])

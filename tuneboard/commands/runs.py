@@ -106,20 +106,28 @@ def compare(
     run_ids: Annotated[
         list[int], typer.Argument(metavar="RUN RUN…", help="Numbers of the runs.", min=1)
     ],
+    baseline: Annotated[
+        int | None, typer.Option(help="The run to compare the others with; the first.", min=1)
+    ] = None,
     as_json: Json = False,
     url: Url = None,
 ) -> None:
-    """Compare the results of runs and print the address of their comparison."""
+    """Compare runs: results, whether the differences are real, and the comparison's address."""
     from tuneboard.client import Client
     from tuneboard.console import put_json, put_table, say
-    from tuneboard.report import result_table
+    from tuneboard.report import result_table, verdict_lines
 
     with Client(url) as client:
         compared = client.compare(run_ids)
+        verdict = None
+        if len(set(run_ids)) > 1:
+            verdict = client.verdict(run_ids, baseline=baseline)
         if as_json:
-            put_json(compared)
+            put_json({**compared, "verdict": verdict})
             return
         put_table(*result_table(compared["runs"]))
+        for line in verdict_lines(verdict) if verdict else ():
+            say(line)
         say(client.compare_address(run_ids))
 
 
