@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from store import datasets, jobs, lifecycle, runs, steps, studies
+from store import datasets, jobs, lifecycle, runs, series, steps, studies
 from store.database import Store
 from store.rows import RunRow, StepRow, StudyRow
 from store.tables import JOBS, RUNS, STUDY_STEPS
@@ -331,26 +332,39 @@ def test_a_vote_that_fails_ends_its_step_and_says_how(store: Store, how: str) ->
     assert step(store, study, "last").state == "skipped"
 
 
+def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that leaves others time to get between what was read and its writing."""
+
+    def slow(*given: Any, **named: Any) -> Any:
+        time.sleep(0.2)
+        return function(*given, **named)
+
+    return slow
+
+
 @pytest.mark.parametrize("kind", ["runs", "vote"])
-def test_a_step_begins_once_however_many_look_at_the_same_time(store: Store, kind: str) -> None:
+def test_a_step_begins_once_however_many_look_at_the_same_time(
+    store: Store, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ready_dataset(store)
     study = launch(store, SWEEP, LONGER if kind == "runs" else VOTE)
     evaluate(store)
     evaluate(store)
-    lookers = 8
+    lookers = 6
     together = threading.Barrier(lookers)
+    for name in ("add_run", "add_job"):
+        monkeypatch.setattr(steps, name, slowly(getattr(steps, name)))
 
     def look(_: int) -> steps.Begun:
         with store.read():  # a connection of its own, so that nobody has to wait for one
             together.wait()
         return steps.advance(store)
 
-    if kind == "runs":
-        with store.write() as conn:  # a value to choose by
-            from store import series
-
-            for run_id in study.run_ids:
-                series.append(conn, run_id, {"val_accuracy": [series.Point(1, 1.0, 1.0, 0.5)]})
+    with store.write() as conn:
+        for run_id in study.run_ids:  # a value to choose by
+            series.append(conn, run_id, {"val_accuracy": [series.Point(1, 1.0, 1.0, 0.5)]})
+        # Ending the step before, too, would make them wait for each other.
+        conn.execute(update(STUDY_STEPS).where(STUDY_STEPS.c.name == "sweep").values(state="ended"))
     with ThreadPoolExecutor(lookers) as pool:
         begun = list(pool.map(look, range(lookers)))
     assert sum(len(one.run_ids) + len(one.job_ids) for one in begun) == 1
