@@ -11,7 +11,7 @@ JOBS ?= 2
 DATASET ?= digits
 PLACE = $(if $(PORT),--port $(PORT)) $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
 
-.PHONY: setup demo up test sweep lint bench pins clean
+.PHONY: setup demo up test test-all sweep lint bench pins clean
 
 setup: $(STAMP)
 
@@ -33,9 +33,13 @@ up: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests
 
-# Every torchvision architecture, frozen in every way; takes long.
+# With the sweep below, as CI runs them: one summary for everything.
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "sweep or not sweep" tests
+
+# Every torchvision architecture and twenty families of timm's, frozen in every way.
 sweep: $(STAMP)
-	$(BIN)/python -m pytest -m sweep -n $(JOBS) tests/trainer
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m sweep tests
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

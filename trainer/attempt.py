@@ -68,6 +68,7 @@ class Attempt:
         self._write_descriptions()
         splits = resolve_splits(self.manifest, self.spec.dataset)
         choices = self._choices()
+        loss = self._loss(splits, choices)
         network = build_network(self.spec, len(self.manifest.classes))
         check_modules(network, self.spec)
         stage = self.resumed.stage if self.resumed else 0
@@ -136,7 +137,7 @@ class Attempt:
                 batch_sizes=batch_sizes,
                 optimizer=optimizer,
                 scaler=scaler,
-                loss=self._loss(splits, choices),
+                loss=loss,
                 largest_share=_largest_share(splits["val"]),
                 state=state,
                 log=self.log,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.errors import RunFailure
+from trainer.errors import FieldError, InvalidInput
 from trainer.training_sections import LossSpec
 
 
@@ -24,7 +24,7 @@ class TrainingLoss:
         """Take the spec's loss for a training split with so many images of each class.
 
         Raises:
-            RunFailure: If the weights given are not as many as the classes.
+            InvalidInput: If the weights given are not as many as the classes.
         """
         self._spec = spec
         weights = class_weights(spec, class_counts)
@@ -63,7 +63,7 @@ def class_weights(spec: LossSpec, class_counts: Sequence[int]) -> tuple[float, .
     """Return the weight of each class, or None where all count alike.
 
     Raises:
-        RunFailure: If the weights given are not as many as the classes.
+        InvalidInput: If the weights given are not as many as the classes.
     """
     given, classes = spec.class_weights, len(class_counts)
     if given == "balanced":
@@ -73,9 +73,12 @@ def class_weights(spec: LossSpec, class_counts: Sequence[int]) -> tuple[float, .
     if not given:
         return None
     if len(given) != classes:
-        raise RunFailure(
-            "The class weights do not fit the dataset",
-            f"`loss.class_weights` holds {len(given)} numbers, the dataset has {classes} classes.",
-            "Give one number for each class, in the dataset's order, or `balanced`.",
+        raise InvalidInput.of(
+            FieldError(
+                "loss.class_weights",
+                list(given),
+                f"{classes} numbers, one for each class of the dataset",
+                "Give them in the order of its classes, or write `balanced`.",
+            )
         )
     return tuple(float(weight) for weight in given)

@@ -74,6 +74,7 @@ TIMM = [
 WAYS = ("none", "backbone", "first_children", "up_to", "patterns")
 CPU = Choices("cpu", "", "fp32", 1, 2)
 CLASSES = 3
+GIANT_PARAMETERS = 150e6  # their weights and gradients take over a gigabyte
 
 
 def spec_for(architecture):
@@ -87,7 +88,7 @@ def spec_for(architecture):
                 "weights": "none",
                 "head": {"hidden": [6], "dropout": 0.1},
             },
-            "optimizer": {"lr": 0.1},
+            "optimizer": {"lr": 1e-5, "momentum": 0},  # a giant's would take gigabytes
         }
     )
 
@@ -108,7 +109,13 @@ def assert_a_step_moves_what_is_trained(network, spec, freeze_spec):
     set_training_mode(network, freeze_spec)
     frozen = frozen_names(network, freeze_spec, 0)
     module = network.module
-    before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
+    # What moves needs no copy, which of a giant would be gigabytes.
+    still = {key for key in module.state_dict() if key.rpartition(".")[0] in frozen}
+    before = {
+        key: tensor.clone()
+        for key, tensor in module.state_dict().items()
+        if key in still or network.is_head_key(key)
+    }
     optimizer = build_optimizer(spec.optimizer, module.parameters())
     side = network.form.size_px
     outputs = Forward(module, CPU).outputs(torch.randn(2, 3, side, side))
@@ -116,6 +123,10 @@ def assert_a_step_moves_what_is_trained(network, spec, freeze_spec):
         1 + len(network.auxiliary_names)
     )
     sum(functional.cross_entropy(logits, torch.tensor([0, 2])) for logits in outputs).backward()
+    for parameter in module.parameters():
+        if parameter.grad is not None:
+            # Batch norms over two images of a few pixels let the deepest networks' overflow.
+            parameter.grad.nan_to_num_(0, 0, 0).sign_()
     optimizer.step()
     after = module.state_dict()
     for name in (*network.head_names, *network.auxiliary_names):
@@ -130,8 +141,7 @@ def assert_a_step_moves_what_is_trained(network, spec, freeze_spec):
     given = {id(p) for group in optimizer.param_groups for p in group["params"]}
     trained = {id(p) for p in module.parameters() if p.requires_grad}
     assert given == trained
-    moved = {key for key in before if not torch.equal(before[key], after[key])}
-    assert not {key for key in moved if key.rpartition(".")[0] in frozen}
+    assert all(torch.equal(before[key], after[key]) for key in still)
     for parameter in module.parameters():
         parameter.grad = None
 
@@ -154,8 +164,17 @@ def test_every_family_takes_a_step_at_the_smallest_input(architecture, way):
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("architecture", torchvision_names())
-def test_every_torchvision_name_takes_a_step_frozen_in_any_way(architecture):
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        # One at a time: two of them would not fit into the memory of a small machine.
+        pytest.param(name, marks=pytest.mark.xdist_group("giants"))
+        if catalogue.entry(name).parameters > GIANT_PARAMETERS
+        else name
+        for name in [*torchvision_names(), *TIMM, *OURS]
+    ],
+)
+def test_every_torchvision_name_and_timm_family_takes_a_step_frozen_in_every_way(architecture):
     spec = spec_for(architecture)
     network = build_network(spec, CLASSES)
     for way in WAYS:

@@ -6,7 +6,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from trainer.errors import RunFailure
+from trainer.errors import InvalidInput
 from trainer.losses import TrainingLoss, class_weights, plain_loss
 from trainer.training_sections import LossSpec
 
@@ -30,9 +30,12 @@ def test_balanced_weights_are_scikit_learns():
     assert all(weight > 0 for weight in with_none)
 
 
-def test_weights_for_another_number_of_classes_fail_the_run():
-    with pytest.raises(RunFailure, match="2 numbers, the dataset has 3 classes"):
+def test_weights_for_another_number_of_classes_are_refused_at_their_field():
+    with pytest.raises(InvalidInput) as caught:
         class_weights(LossSpec(class_weights=[1, 2]), COUNTS)
+    (problem,) = caught.value.errors
+    assert (problem.field, problem.value) == ("loss.class_weights", [1.0, 2.0])
+    assert problem.expected == "3 numbers, one for each class of the dataset"
 
 
 @pytest.mark.parametrize(

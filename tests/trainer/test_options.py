@@ -294,7 +294,7 @@ def test_a_run_that_learns_nothing_is_warned_once_after_a_third(pictures, tmp_pa
 def test_wrong_class_weights_fail_the_run_by_name(pictures, tmp_path):
     assert train(pictures, tmp_path, options(loss__class_weights=[1, 2])) == 4
     (failed,) = of_kind(tmp_path, "run_failed")
-    assert "`loss.class_weights` holds 2 numbers, the dataset has 3 classes" in failed["detail"]
+    assert "`loss.class_weights` to be 3 numbers, one for each class" in failed["detail"]
 
 
 def test_fp16_without_a_gpu_is_refused_at_the_start(pictures, tmp_path, monkeypatch):
