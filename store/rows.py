@@ -180,6 +180,19 @@ class EvaluationRow:
 
 
 @dataclass(frozen=True)
+class ComparisonRow:
+    """A saved view of the Compare page."""
+
+    id: int
+    name: str
+    note: str
+    owner: str
+    query: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True)
 class JobRow:
     """A small work after training."""
 

@@ -318,6 +318,21 @@ class Job(SQLModel, table=True):
     """title, detail, remedy and field errors."""
 
 
+class Comparison(SQLModel, table=True):
+    """A saved view of the Compare page."""
+
+    __tablename__ = "comparisons"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_type=PlainText)
+    note: str = Field(default="", sa_type=PlainText)
+    owner: str = Field(sa_type=PlainText)
+    query: str = Field(sa_type=PlainText)
+    """The page's address after the question mark: the runs and everything chosen."""
+    created_at: float
+    updated_at: float
+
+
 class Worker(SQLModel, table=True):
     """A worker process that has been heard of."""
 
@@ -349,6 +364,7 @@ METRIC_SUMMARIES: Table = SQLModel.metadata.tables["metric_summaries"]
 SPEC_FIELDS: Table = SQLModel.metadata.tables["spec_fields"]
 EVALUATIONS: Table = SQLModel.metadata.tables["evaluations"]
 JOBS: Table = SQLModel.metadata.tables["jobs"]
+COMPARISONS: Table = SQLModel.metadata.tables["comparisons"]
 WORKERS: Table = SQLModel.metadata.tables["workers"]
 
 

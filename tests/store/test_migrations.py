@@ -16,6 +16,7 @@ from store.database import Store, open_store
 from store.migrations import HEAD, config
 from store.rows import (
     AttemptRow,
+    ComparisonRow,
     DatasetRow,
     EvaluationRow,
     EventRow,
@@ -26,6 +27,7 @@ from store.rows import (
 )
 from store.tables import (
     ATTEMPTS,
+    COMPARISONS,
     DATASETS,
     EVALUATIONS,
     JOBS,
@@ -108,6 +110,7 @@ def test_a_newer_database_is_refused_with_a_remedy(empty_store: Store) -> None:
         (WorkerRow, WORKERS),
         (EvaluationRow, EVALUATIONS),
         (JobRow, JOBS),
+        (ComparisonRow, COMPARISONS),
         (SummaryRow, METRIC_SUMMARIES),
     ],
 )
