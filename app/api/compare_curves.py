@@ -21,6 +21,7 @@ router = APIRouter(tags=["compare"])
 
 @router.get(
     "/compare/curves",
+    name="compare_curves",
     response_class=Response,
     responses={200: {"content": {"application/json": {}}, "description": "Packed curves."}},
 )

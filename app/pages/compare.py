@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse
 from app.dependencies import StoreDep
 from app.figures.compare import RUNS_LIMIT, CompareInfo, compare_figures, compare_info
 from app.figures.confusion import Cells
-from app.figures.curves import XAxis
 from app.figures.style import Figure
+from app.pages.compare_curves import CurvesPart, CurvesView, CurvesViewDep, curves_part
 from app.pages.templating import render
 from store.database import Store
 from store.rows import RunRow
@@ -22,6 +22,8 @@ from store.runs import list_runs
 from store.values import ID_LIMIT
 
 PICKER_RUNS = 200
+DEFAULTS = {"cm": "counts"}
+"""Parameters that an address leaves out where they have these values."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,7 +34,9 @@ class ComparePage:
 
     info: CompareInfo
     figures: Mapping[str, Figure]
-    x: XAxis
+    curves: CurvesPart
+    kept: tuple[tuple[str, str], ...]
+    """The address's parameters but the runs: links keep them."""
     cells: Cells
     others: tuple[RunRow, ...]
     """Runs that could be added."""
@@ -74,21 +78,26 @@ class ComparePage:
         parts: list[tuple[str, str]] = [
             ("run", str(run_id)) for run_id in self.run_ids if run_id != without
         ]
-        defaults = {"x": "epoch", "cm": "counts"}
-        for key, value in {"x": self.x, "cm": self.cells, **changes}.items():
-            if value != defaults[key]:
-                parts.append((key, value))
+        parts += [(key, value) for key, value in self.kept if key not in changes]
+        parts += [(key, value) for key, value in changes.items() if value != DEFAULTS.get(key)]
         return f"{path}?{urlencode(parts)}" if parts else path
 
 
-def compare_context(store: Store, run_ids: list[int], x: XAxis, cells: Cells) -> ComparePage:
+def compare_context(
+    store: Store,
+    run_ids: list[int],
+    view: CurvesView,
+    cells: Cells,
+    kept: Sequence[tuple[str, str]] = (),
+) -> ComparePage:
     """Gather the comparison of those runs."""
     info = compare_info(store, run_ids)
     chosen = {run.id for run in info.runs}
     return ComparePage(
         info=info,
-        figures=compare_figures(info, x, cells),
-        x=x,
+        figures=compare_figures(info, cells),
+        curves=curves_part(info, view),
+        kept=tuple((key, value) for key, value in kept if key != "run"),
         cells=cells,
         others=tuple(
             row for row in list_runs(store, limit=PICKER_RUNS).rows if row.id not in chosen
@@ -104,24 +113,26 @@ Runs = Annotated[list[Annotated[int, Query(ge=1, le=ID_LIMIT)]], Query(max_lengt
 def compare(
     request: Request,
     store: StoreDep,
+    view: CurvesViewDep,
     run: Runs = [],  # noqa: B006 - FastAPI copies it
-    x: XAxis = "epoch",
     cm: Cells = "counts",
 ) -> HTMLResponse:
     """Show a comparison, or the picker where no run is chosen."""
-    return render(request, "pages/compare.html", compare_context(store, run, x, cm))
+    page = compare_context(store, run, view, cm, request.query_params.multi_items())
+    return render(request, "pages/compare.html", page)
 
 
 @router.get("/parts/compare", name="compare_live")
 def compare_live(
     request: Request,
     store: StoreDep,
+    view: CurvesViewDep,
     run: Runs = [],  # noqa: B006 - FastAPI copies it
-    x: XAxis = "epoch",
     cm: Cells = "counts",
 ) -> HTMLResponse:
     """Show the parts that change, for a page that is already open."""
-    return render(request, "partials/compare_live.html", compare_context(store, run, x, cm))
+    page = compare_context(store, run, view, cm, request.query_params.multi_items())
+    return render(request, "partials/compare_live.html", page)
 
 
 def _best(info: CompareInfo) -> dict[str, float]:

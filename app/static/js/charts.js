@@ -2,7 +2,7 @@
 
 import { extension, rewound } from "./lib/points.js";
 
-const CONFIG = {
+export const CONFIG = {
   responsive: true,
   displaylogo: false,
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
@@ -18,7 +18,7 @@ export function drawFigures(root = document) {
     plot.dataset.drawn = "true";
     const { data, layout } = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
     for (const trace of data) if (trace.type === "heatmap") trace.textfont = { color: cellInk() };
-    window.Plotly.newPlot(plot, data, merged(layout, themed(layout)), CONFIG);
+    window.Plotly.newPlot(plot, data, themedLayout(layout), CONFIG);
   }
 }
 
@@ -29,8 +29,7 @@ export function dropFigures(root) {
 
 /** Give every drawn figure the colours of the page's present theme. */
 export function rethemeFigures() {
-  for (const plot of document.querySelectorAll(".plot[data-drawn]")) {
-    if (!plot.layout) continue;
+  for (const plot of document.querySelectorAll(".js-plotly-plot")) {
     const heat = plot.data.flatMap((trace, index) => (trace.type === "heatmap" ? [index] : []));
     if (heat.length) window.Plotly.restyle(plot, { "textfont.color": cellInk() }, heat);
     window.Plotly.relayout(plot, flat(themed(plot.layout)));
@@ -106,6 +105,11 @@ async function rewind(plot, event) {
 /** The colour of numbers in cells; Plotly's own choice does not see through to the page. */
 function cellInk() {
   return getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
+}
+
+/** Return a layout with the colours of the page's present theme. */
+export function themedLayout(layout) {
+  return merged(layout, themed(layout));
 }
 
 function themed(layout) {

@@ -1,17 +1,19 @@
 // The Compare page: curves of runs that still go on grow; the tables follow.
 
-import { drawEvent } from "./charts.js";
+import { startCurves } from "./curves.js";
 import { listen } from "./lib/live.js";
 import { refresher } from "./lib/regions.js";
+import { withView } from "./lib/view.js";
 
-const DRAWN = new Set(["epoch_finished", "rewound"]);
+const DRAWN = new Set(["epoch_finished", "steps_recorded", "rewound"]);
 const REFRESHING = new Set([
   "state", "run_started", "epoch_finished", "evaluated", "run_finished", "run_failed", "rewound",
 ]);
 
 const page = document.getElementById("compare");
 const runs = JSON.parse(page.dataset.liveRuns);
-const refresh = refresher(() => page.dataset.live);
+const refresh = refresher(() => withView(page.dataset.live, location.search));
+const drawEvent = document.getElementById("curves") ? startCurves() : () => {};
 
 if (Object.keys(runs).length) listen({ runs }, { run: take });
 

@@ -1,0 +1,113 @@
+"""The curves of the Compare page: what its address asks for, and what the script is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query
+
+from app.figures.compare import CompareInfo
+from app.figures.families import FIRST, Family, families
+from app.figures.packed import XAxis
+from app.figures.style import run_style
+from trainer.errors import FieldError, InvalidInput
+
+SMOOTH_LIMIT = 0.99
+X_WORDS: Mapping[XAxis, str] = {
+    "epoch": "Epochs",
+    "step": "Steps",
+    "seconds": "Training seconds",
+    "wall": "Wall clock",
+}
+NOT_GROUPED = ("name", "training.seed")
+"""Fields that no grouping looks at: they tell replicates of one setting apart."""
+
+
+@dataclass(frozen=True)
+class CurvesView:
+    """What the curves show; every field is a parameter of the page's address."""
+
+    x: XAxis
+    y: Literal["linear", "log"]
+    lines: Literal["both", "val", "train"]
+    band: Literal["minmax", "sd"]
+    metrics: tuple[str, ...]
+    smooth: float
+    group: str
+
+
+@dataclass(frozen=True)
+class CurvesPart:
+    """What `partials/compare_curves.html` shows."""
+
+    view: CurvesView
+    families: tuple[Family, ...]
+    chosen: tuple[str, ...]
+    """Keys of the families whose figures are shown."""
+    group_fields: tuple[str, ...]
+    """Fields of the spec that differ, by which runs can be grouped."""
+    told: Mapping[str, Any]
+    """For the script: the runs' looks and the families."""
+
+
+def _view(
+    x: XAxis = "epoch",
+    y: Literal["linear", "log"] = "linear",
+    lines: Literal["both", "val", "train"] = "both",
+    band: Literal["minmax", "sd"] = "minmax",
+    metric: Annotated[list[Annotated[str, Query(max_length=100)]], Query(max_length=20)] = [],  # noqa: B006 - FastAPI copies it
+    smooth: Annotated[float, Query(ge=0, le=SMOOTH_LIMIT)] = 0.0,
+    group: Annotated[str, Query(max_length=200)] = "",
+    start: Annotated[float | None, Query(alias="from")] = None,
+    end: Annotated[float | None, Query(alias="to")] = None,
+) -> CurvesView:
+    for name, value in (("from", start), ("to", end)):
+        if value is not None and not math.isfinite(value):
+            raise InvalidInput.of(FieldError(name, str(value), "a finite number"))
+    return CurvesView(x, y, lines, band, tuple(dict.fromkeys(metric)), smooth, group)
+
+
+CurvesViewDep = Annotated[CurvesView, Depends(_view)]
+
+
+def curves_part(info: CompareInfo, view: CurvesView) -> CurvesPart:
+    """Return what the page says of its curves; the points themselves are fetched."""
+    recorded = {name for run in info.runs for name in run.metrics}
+    known = families([*recorded, *(name for name in view.metrics if name not in FIRST)])
+    keys = {family.key for family in known}
+    chosen = tuple(key for key in view.metrics if key in keys) or FIRST
+    live = {"queued", "running", "paused"}
+    return CurvesPart(
+        view=view,
+        families=known,
+        chosen=chosen,
+        group_fields=tuple(
+            found.path for found in info.differences if found.path not in NOT_GROUPED
+        ),
+        told={
+            "runs": [
+                {
+                    "id": run.id,
+                    "label": info.labels[run.id],
+                    "colour": run_style(run.id).colour,
+                    "symbol": run_style(run.id).symbol,
+                    "is_live": run.status in live,
+                }
+                for run in info.runs
+            ],
+            "families": [
+                {
+                    "key": family.key,
+                    "title": family.title,
+                    "train": family.train,
+                    "val": family.validation,
+                    "percent": family.is_percent,
+                }
+                for family in known
+            ],
+            "chosen": list(chosen),
+        },
+    )
