@@ -38,6 +38,7 @@ from trainer.resolve import Choices
 from trainer.run_data import RunData, Splits
 from trainer.sources import Forward, Source, feature_variants
 from trainer.spec import ExperimentSpec
+from trainer.stages import groups_at
 from trainer.watch import ResourceMeter, StopRequest
 
 _LOG = logging.getLogger(__name__)
@@ -120,7 +121,9 @@ class Attempt:
             forward, train_source, val_source = data.sources()
             if self.resumed is not None:  # what it took to get here again is no training
                 clock.restart(state.elapsed_s, state.seconds, state.epoch_seconds)
-            optimizer = build_optimizer(self.spec.optimizer, network.module.parameters())
+            optimizer = build_optimizer(
+                self.spec.optimizer, network.module, groups_at(self.spec, stage)
+            )
             if state.optimizer:
                 optimizer.load_state_dict(state.optimizer)
             # Enabled it keeps fp16's small gradients from vanishing; otherwise it does nothing.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from trainer.augmentations import TRANSFORMS_LIMIT, check_transforms
-from trainer.section import Section, field_problem
+from trainer.section import Section, field_problem, yaml_list
 
 IMAGES_LIMIT = 100_000_000  # above any dataset; keeps counts within what databases store
 
@@ -274,20 +272,7 @@ class AugmentationSpec(Section):
     @classmethod
     def _read_yaml(cls, value: object) -> object:
         """Take a list as the form sends it: as YAML text."""
-        if not isinstance(value, str):
-            return value
-        try:
-            read = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise PydanticCustomError(
-                "tuneboard",
-                "{expected}",
-                {
-                    "expected": "a YAML list of transforms",
-                    "remedy": "For example [{name: RandomRotation, degrees: 30}].",
-                },
-            ) from error
-        return () if read is None else read
+        return yaml_list(value, "transforms", "[{name: RandomRotation, degrees: 30}]")
 
     @field_validator("transforms")
     @classmethod

@@ -35,11 +35,11 @@ def check_modules(network: Network, spec: ExperimentSpec) -> None:
     Raises:
         RunFailure: As the spec itself would say it, where it knew the names.
     """
-    if not spec.freeze.names_modules:
+    if not spec.names_modules:
         return
     names = tuple(name for name, _ in network.module.named_modules() if name)
     try:
-        spec.freeze.check_modules(spec.model.architecture, names)
+        spec.check_modules(names)
     except PydanticCustomError as error:
         said = error.context or {}
         raise RunFailure(

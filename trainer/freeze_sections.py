@@ -8,13 +8,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from trainer import selection
 from trainer.module_names import listed, unknown_module
-from trainer.section import Section, field_problem
+from trainer.optimizer_sections import RateGroup, check_groups
+from trainer.section import Section, field_problem, yaml_list
 
 _STAGE_EXAMPLE = "[{epoch: 6, unfreeze: all, lr: 0.0001, scheduler: restart}]"
 
@@ -34,6 +34,12 @@ class Stage(Section):
         "before.",
         gt=0,
         le=10,
+    )
+    groups: tuple[RateGroup, ...] | None = Field(
+        None,
+        description="Learning rates by module from here on, in place of `optimizer.groups`; empty: "
+        "as before.",
+        max_length=20,
     )
     scheduler: Literal["continue", "restart"] = Field(
         "continue",
@@ -109,8 +115,9 @@ class FreezeSpec(Section):
         (),
         title="Unfreezing",
         description="Stages as a YAML list, each with epoch (the first epoch of the stage), "
-        "unfreeze (all, or a list of names as above), and if wanted lr (the new learning rate) and "
-        "scheduler (continue, or restart the learning rate's schedule).",
+        "unfreeze (all, or a list of names as above), and if wanted lr (the new learning rate), "
+        "groups (new learning rates by module) and scheduler (continue, or restart the learning "
+        "rate's schedule).",
         max_length=20,
         examples=[_STAGE_EXAMPLE],
         json_schema_extra={
@@ -122,17 +129,7 @@ class FreezeSpec(Section):
     @classmethod
     def _read_yaml(cls, value: object) -> object:
         """Take a list as the form sends it: as YAML text."""
-        if not isinstance(value, str):
-            return value
-        try:
-            read = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise PydanticCustomError(
-                "tuneboard",
-                "{expected}",
-                {"expected": "a YAML list of stages", "remedy": f"For example {_STAGE_EXAMPLE}."},
-            ) from error
-        return () if read is None else read
+        return yaml_list(value, "stages", _STAGE_EXAMPLE)
 
     @model_validator(mode="after")
     def _fields_fit_the_choice(self) -> FreezeSpec:
@@ -206,6 +203,8 @@ class FreezeSpec(Section):
             self._check_stage(number, stage, name, known)
 
     def _check_stage(self, number: int, stage: Stage, name: str, known: tuple[str, ...]) -> None:
+        if stage.groups:
+            check_groups(stage.groups, f"freeze.schedule.{number}.groups", name, known)
         frozen = selection.frozen_modules(self, known, number)
         field = f"freeze.schedule.{number}.unfreeze"
         if not frozen:

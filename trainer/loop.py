@@ -34,7 +34,7 @@ from trainer.resolve import Choices
 from trainer.seeds import derive
 from trainer.sources import Forward, Source
 from trainer.spec import ExperimentSpec
-from trainer.stages import stage_at
+from trainer.stages import groups_at, span_at, stage_at
 from trainer.stepper import Stepper, first_line, is_out_of_memory
 from trainer.watch import Interrupted, StopRequest
 
@@ -182,7 +182,8 @@ class Training:
             return
         state.stage = stage
         freeze(network, self.spec.freeze, stage)
-        take_in_unfrozen(self.optimizer, self.spec.optimizer, network.module.parameters())
+        rates = groups_at(self.spec, stage)
+        take_in_unfrozen(self.optimizer, self.spec.optimizer, network.module, rates)
         total, trained = parameter_counts(network)
         self.log.note(
             f"Unfreezes at epoch {state.epoch}: {trained:,} of {total:,} parameters are trained."
@@ -252,7 +253,7 @@ class Training:
                     inputs, labels = next(batches)
                 with self.clock.span("compute"):
                     rate = self._rate(batch)
-                    set_learning_rate(self.optimizer, rate)
+                    set_learning_rate(self.optimizer, rate, span_at(self.spec, state.epoch).lr)
                     loss, right = self._step(
                         inputs, labels, derive(seed, "step", state.epoch, batch)
                     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from trainer.history import Figures, plateau_cuts
-from trainer.optimizer_sections import OptimizerSpec, SchedulerSpec
+from trainer.optimizer_sections import OptimizerSpec, RateGroup, SchedulerSpec
+from trainer.selection import is_within
 from trainer.spec import ExperimentSpec
 from trainer.stages import span_at
 
@@ -26,11 +27,21 @@ DEFAULT_GAMMA = 0.1
 DEFAULT_EXPONENTIAL_GAMMA = 0.95
 DEFAULT_RISE_SHARE = 0.3  # torch's OneCycleLR, as the divisor
 ONE_CYCLE_END_DIVISOR = 1e4
+OWN_RATE = "own_rate"
+"""Key of a group of the optimizer: what the schedule multiplies there, None for the base rate."""
 
 
-def build_optimizer(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Return the spec's optimizer over those of `parameters` that are trained."""
-    groups = _groups(spec, [parameter for parameter in parameters if parameter.requires_grad])
+def build_optimizer(
+    spec: OptimizerSpec, module: nn.Module, rates: Sequence[RateGroup] = ()
+) -> Optimizer:
+    """Return the spec's optimizer over those of the module's parameters that are trained.
+
+    Args:
+        spec: Its own groups are left to `rates`, as stages of unfreezing replace them.
+        module: The whole network.
+        rates: Learning rates by module.
+    """
+    groups = _groups(spec, module, rates)
     eps = DEFAULT_EPS if spec.eps is None else spec.eps
     match spec.name:
         case "sgd":
@@ -58,13 +69,13 @@ def build_optimizer(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> 
 
 
 def take_in_unfrozen(
-    optimizer: Optimizer, spec: OptimizerSpec, parameters: Iterable[nn.Parameter]
+    optimizer: Optimizer, spec: OptimizerSpec, module: nn.Module, rates: Sequence[RateGroup]
 ) -> None:
-    """Give an optimizer those of `parameters` that are trained now; what it knows of others stays.
+    """Give an optimizer the parameters that are trained now; what it knows of others stays.
 
     The order is that of an optimizer built afresh, so that its stored state fits either.
     """
-    optimizer.param_groups = build_optimizer(spec, parameters).param_groups
+    optimizer.param_groups = build_optimizer(spec, module, rates).param_groups
 
 
 def learning_rate(
@@ -96,10 +107,17 @@ def learning_rate(
     return _scheduled(schedule, base, past, step, epochs * batches, epochs, history[warm:])
 
 
-def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Give every parameter group the learning rate."""
+def set_learning_rate(optimizer: Optimizer, rate: float, base: float) -> None:
+    """Give every group its learning rate: one of its own changes by the factor of the others'.
+
+    Args:
+        optimizer: Built here.
+        rate: Of everything without a rate of its own.
+        base: What the schedule has made `rate` of.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        own = group[OWN_RATE]
+        group["lr"] = rate if own is None else rate / base * own
 
 
 def _scheduled(
@@ -154,12 +172,21 @@ def _between(start: float, end: float, done: float) -> float:
 
 
 def _groups(
-    spec: OptimizerSpec, trained: list[nn.Parameter]
-) -> list[nn.Parameter] | list[dict[str, object]]:
-    """Return the parameters, those that do not decay in a group of their own."""
-    if spec.weight_decay_on == "all":
-        return trained
-    flat = [parameter for parameter in trained if parameter.ndim <= 1]
-    rest = [parameter for parameter in trained if parameter.ndim > 1]
-    groups: list[dict[str, object]] = [{"params": rest}, {"params": flat, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+    spec: OptimizerSpec, module: nn.Module, rates: Sequence[RateGroup]
+) -> list[dict[str, object]]:
+    """Return the trained parameters by learning rate, those that do not decay by themselves."""
+    found: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            owner = name.rpartition(".")[0]
+            place = next((i for i, one in enumerate(rates) if is_within(owner, one.modules)), -1)
+            spared = spec.weight_decay_on == "weights" and parameter.ndim <= 1
+            found.setdefault((place, spared), []).append(parameter)
+    return [
+        {
+            "params": found[place, spared],
+            OWN_RATE: None if place < 0 else rates[place].lr,
+            **({"weight_decay": 0.0} if spared else {}),
+        }
+        for place, spared in sorted(found)
+    ]

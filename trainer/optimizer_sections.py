@@ -5,14 +5,39 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from trainer.section import Section, field_problem
+from trainer import selection
+from trainer.module_names import unknown_module
+from trainer.section import Section, field_problem, yaml_list
 
 DEFAULT_PLATEAU_PATIENCE_EPOCHS = 3
+_GROUPS_EXAMPLE = "[{modules: [layer4*], lr: 0.0001}, {modules: ['*'], lr: 1.0e-05}]"
+
+
+class RateGroup(Section):
+    """Modules that have a learning rate of their own."""
+
+    modules: tuple[str, ...] = Field(
+        description="Dotted names of modules; with each, everything in it. * stands for anything, "
+        "dots too.",
+        min_length=1,
+        max_length=100,
+    )
+    lr: float = Field(
+        description="Their learning rate, which the schedule multiplies like the others'.",
+        gt=0,
+        le=10,
+    )
+
+    @field_validator("modules", mode="before")
+    @classmethod
+    def _one_pattern_or_several(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
 
 
 class OptimizerSpec(Section):
@@ -23,6 +48,16 @@ class OptimizerSpec(Section):
     )
     lr: float = Field(
         1e-3, title="Learning rate", description="Size of the first steps.", gt=0, le=10
+    )
+    groups: tuple[RateGroup, ...] = Field(
+        (),
+        title="Rates by module",
+        description="Learning rates of some modules, as a YAML list, each with modules (names, as "
+        "for frozen modules) and lr. What several name belongs to the first; the rest has the "
+        "learning rate above, which is also the one recorded. Stages of unfreezing may give "
+        "others.",
+        max_length=20,
+        examples=[_GROUPS_EXAMPLE],
     )
     momentum: float | None = Field(
         None,
@@ -68,6 +103,12 @@ class OptimizerSpec(Section):
         description="all: every trained parameter. weights: norms and biases (all parameters of "
         "one dimension) are left out.",
     )
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _read_yaml(cls, value: object) -> object:
+        """Take a list as the form sends it: as YAML text."""
+        return yaml_list(value, "groups", _GROUPS_EXAMPLE)
 
     @model_validator(mode="after")
     def _parameters_fit_the_optimizer(self) -> OptimizerSpec:
@@ -291,6 +332,35 @@ class SchedulerSpec(Section):
                 else f"in a run of at least 3 epochs after the warm-up; this one has {left}",
                 "The rate could never fall; train longer or choose another schedule.",
             )
+
+
+def check_groups(
+    groups: Sequence[RateGroup], field: str, name: str, known: tuple[str, ...]
+) -> None:
+    """Refuse names of modules that the architecture does not have, or that come too late.
+
+    Args:
+        groups: Learning rates by module.
+        field: Dotted path of the groups.
+        name: Of the architecture.
+        known: Dotted names of its modules in their order.
+    """
+    taken: set[str] = set()
+    for number, group in enumerate(groups):
+        found: set[str] = set()
+        for index, pattern in enumerate(group.modules):
+            matched = selection.matching(known, [pattern])
+            if not matched:
+                raise unknown_module(f"{field}.{number}.modules.{index}", pattern, name, known)
+            found |= matched
+        if found <= taken:
+            raise field_problem(
+                f"{field}.{number}.modules",
+                list(group.modules),
+                "names of something that no group before has taken",
+                "What several groups name belongs to the first; list the narrower one first.",
+            )
+        taken |= found
 
 
 def _refuse_strangers(section: Section, choice: str, owners: dict[str, tuple[str, ...]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
@@ -19,3 +20,24 @@ def field_problem(field: str, value: object, expected: str, remedy: str) -> Pyda
         "{expected}",
         {"field": field, "value": value, "expected": expected, "remedy": remedy},
     )
+
+
+def yaml_list(value: object, what: str, example: str) -> object:
+    """Return a list that the form sends as YAML text; anything but text as it is.
+
+    Args:
+        value: As it came.
+        what: Of what it should be a list, in the plural.
+        example: Such a list.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        read = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise PydanticCustomError(
+            "tuneboard",
+            "{expected}",
+            {"expected": f"a YAML list of {what}", "remedy": f"For example {example}."},
+        ) from error
+    return () if read is None else read

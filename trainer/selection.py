@@ -64,6 +64,12 @@ def matching(names: Iterable[str], patterns: Iterable[str]) -> set[str]:
     return found
 
 
+def is_within(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a pattern matches a module, or one that it is in."""
+    listed = tuple(patterns)
+    return any(fnmatchcase(part, one) for part in _self_and_above(name) for one in listed)
+
+
 def _is_in(name: str, other: str) -> bool:
     return name == other or name.startswith(f"{other}.")
 

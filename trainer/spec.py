@@ -17,7 +17,7 @@ from trainer import catalogue
 from trainer.data_sections import AugmentationSpec, DatasetSpec
 from trainer.freeze_sections import FreezeSpec
 from trainer.model_sections import ModelSpec
-from trainer.optimizer_sections import OptimizerSpec, SchedulerSpec
+from trainer.optimizer_sections import OptimizerSpec, SchedulerSpec, check_groups
 from trainer.section import Section as _Section
 from trainer.section import field_problem as _field_problem
 from trainer.training_sections import LossSpec, TrainingSpec
@@ -54,9 +54,9 @@ class ExperimentSpec(_Section):
 
     @model_validator(mode="after")
     def _modules_exist(self) -> ExperimentSpec:
-        freeze, name = self.freeze, self.model.architecture
-        if freeze.names_modules and (known := catalogue.modules(name)) is not None:
-            freeze.check_modules(name, known)
+        name = self.model.architecture
+        if self.names_modules and (known := catalogue.modules(name)) is not None:
+            self.check_modules(known)
         return self
 
     @model_validator(mode="after")
@@ -146,6 +146,21 @@ class ExperimentSpec(_Section):
                         "",
                     )
         return self
+
+    @property
+    def names_modules(self) -> bool:
+        """Whether the architecture's modules matter: their names, or how many there are."""
+        return self.freeze.names_modules or bool(self.optimizer.groups)
+
+    def check_modules(self, known: tuple[str, ...]) -> None:
+        """Refuse names and numbers of modules that the architecture does not have.
+
+        Args:
+            known: Dotted names of its modules in their order.
+        """
+        name = self.model.architecture
+        self.freeze.check_modules(name, known)
+        check_groups(self.optimizer.groups, "optimizer.groups", name, known)
 
     def display_name(self) -> str:
         """Return the name, or one made from architecture, weights and freezing."""

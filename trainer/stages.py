@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trainer.optimizer_sections import RateGroup
 from trainer.spec import ExperimentSpec
 
 
@@ -36,3 +37,9 @@ def span_at(spec: ExperimentSpec, epoch: int) -> Span:
         lr = lr if stage.lr is None else stage.lr
         first = stage.epoch if stage.restarts else first
     return Span(lr, first, end - first)
+
+
+def groups_at(spec: ExperimentSpec, stage: int) -> tuple[RateGroup, ...]:
+    """Return the learning rates by module once so many stages have begun."""
+    given = [begun.groups for begun in spec.freeze.schedule[:stage] if begun.groups is not None]
+    return given[-1] if given else spec.optimizer.groups

@@ -85,10 +85,13 @@ def _affordable(modules: tuple[str, ...]) -> dict[str, st.SearchStrategy[Any]]:
     """Return strategies of the fields whose type says too little or whose bounds are too wide."""
     names = _mostly(st.sampled_from(modules), st.sampled_from(["*", "layer9", "", "*.0", "[a-m]*"]))
     few = st.lists(names, min_size=1, max_size=3)
+    group = st.fixed_dictionaries({"modules": few, "lr": st.floats(1e-6, 0.01)})
+    groups = st.lists(group, max_size=2)
     stage = st.fixed_dictionaries(
         {"epoch": st.integers(2, EPOCHS), "unfreeze": st.just("all") | few},
         optional={
             "lr": st.floats(1e-5, 0.1),
+            "groups": groups,
             "scheduler": st.sampled_from(["continue", "restart"]),
         },
     )
@@ -108,6 +111,7 @@ def _affordable(modules: tuple[str, ...]) -> dict[str, st.SearchStrategy[Any]]:
         "freeze.schedule": st.lists(stage, max_size=3).map(
             lambda stages: sorted(stages, key=lambda one: one["epoch"])
         ),
+        "optimizer.groups": groups,
         "optimizer.lr": st.floats(1e-6, 0.01) | st.floats(1e-6, 10),
         "scheduler.warmup_epochs": st.integers(0, EPOCHS),
         "scheduler.step_epochs": epochs,

@@ -116,7 +116,7 @@ def assert_a_step_moves_what_is_trained(network, spec, freeze_spec):
         for key, tensor in module.state_dict().items()
         if key in still or network.is_head_key(key)
     }
-    optimizer = build_optimizer(spec.optimizer, module.parameters())
+    optimizer = build_optimizer(spec.optimizer, module)
     side = network.form.size_px
     outputs = Forward(module, CPU).outputs(torch.randn(2, 3, side, side))
     assert [logits.shape for logits in outputs] == [(2, CLASSES)] * (

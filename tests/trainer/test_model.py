@@ -98,7 +98,7 @@ def test_a_frozen_backbone_has_no_gradients_and_only_the_head_trains():
     assert trained == 512 * 3 + 3
     assert total > 11_000_000
     spec = spec_for("resnet18", 32)
-    groups = build_optimizer(spec.optimizer, network.module.parameters()).param_groups
+    groups = build_optimizer(spec.optimizer, network.module).param_groups
     assert sum(p.numel() for group in groups for p in group["params"]) == trained
 
 

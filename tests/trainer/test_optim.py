@@ -8,7 +8,8 @@ from torch import nn
 from torch.optim import lr_scheduler as torchs
 
 from trainer.errors import InvalidInput
-from trainer.optim import build_optimizer, learning_rate
+from trainer.optim import build_optimizer, learning_rate, set_learning_rate
+from trainer.optimizer_sections import RateGroup
 from trainer.parsing import parse_spec
 
 
@@ -140,7 +141,7 @@ def test_a_cosine_that_has_reached_zero_stays_there():
 )
 def test_the_optimizer_is_the_specs(wanted, kind, settings):
     spec = spec_with({"name": "none"}, **wanted)
-    built = build_optimizer(spec.optimizer, [nn.Parameter(torch.zeros(1))])
+    built = build_optimizer(spec.optimizer, nn.Linear(1, 1))
     assert type(built) is kind
     assert {name: built.defaults[name] for name in settings} == settings
 
@@ -149,12 +150,74 @@ def test_norms_and_biases_can_be_left_out_of_the_decay():
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
     module[0].requires_grad_(requires_grad=False)
     wanted = {"name": "adamw", "weight_decay": 0.1, "weight_decay_on": "weights"}
-    built = build_optimizer(spec_with({"name": "none"}, **wanted).optimizer, module.parameters())
+    built = build_optimizer(spec_with({"name": "none"}, **wanted).optimizer, module)
     weights, rest = built.param_groups
     assert weights["params"] == [module[3].weight]
     assert weights["weight_decay"] == 0.1
     assert [one.shape for one in rest["params"]] == [(4,), (4,), (2,)]
     assert rest["weight_decay"] == 0
+
+
+def grouped(**changes):
+    return parse_spec(
+        {
+            "dataset": {"name": "x"},
+            "model": {"architecture": "resnet18", "weights": "none"},
+            "optimizer": {"lr": 0.1, **changes},
+        }
+    )
+
+
+def test_modules_have_rates_of_their_own_that_every_schedule_multiplies():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    rates = [RateGroup(modules=["1"], lr=0.02), RateGroup(modules=["[01]"], lr=0.001)]
+    wanted = {"name": "adamw", "weight_decay": 0.1, "weight_decay_on": "weights"}
+    spec = spec_with({"name": "none"}, **wanted)
+    built = build_optimizer(spec.optimizer, module, rates)
+    set_learning_rate(built, rate=0.05, base=0.1)
+    found = {
+        id(one): (group["lr"], group["weight_decay"])
+        for group in built.param_groups
+        for one in group["params"]
+    }
+    assert found == {
+        id(module[0].weight): (0.0005, 0.1),
+        id(module[0].bias): (0.0005, 0),
+        id(module[1].weight): (0.01, 0),
+        id(module[1].bias): (0.01, 0),
+        id(module[3].weight): (0.05, 0.1),
+        id(module[3].bias): (0.05, 0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("groups", "field", "said"),
+    [
+        ([{"modules": ["layer5"], "lr": 0.1}], "0.modules.0", "`layer4`"),
+        ([{"modules": ["fc", "lay?r9*"], "lr": 0.1}], "0.modules.1", ""),
+        ([{"modules": [], "lr": 0.1}], "0.modules", ""),
+        ([{"modules": ["fc"], "lr": 0}], "0.lr", ""),
+        ([{"modules": ["fc"]}], "0.lr", ""),
+        (
+            [{"modules": ["layer*"], "lr": 0.1}, {"modules": ["layer4"], "lr": 0.2}],
+            "1.modules",
+            "belongs to the first",
+        ),
+    ],
+)
+def test_rates_of_modules_are_refused_at_what_is_wrong(groups, field, said):
+    with pytest.raises(InvalidInput) as caught:
+        grouped(groups=groups)
+    (problem,) = caught.value.errors
+    assert problem.field == f"optimizer.groups.{field}"
+    assert said in problem.remedy
+
+
+def test_rates_of_modules_may_come_as_yaml_text():
+    text = "[{modules: layer4, lr: 0.01}]"
+    assert grouped(groups=text).optimizer.groups == (RateGroup(modules=("layer4",), lr=0.01),)
+    with pytest.raises(InvalidInput, match="a YAML list of groups"):
+        grouped(groups="[{modules: ")
 
 
 @pytest.mark.parametrize(

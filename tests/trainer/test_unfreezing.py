@@ -8,12 +8,23 @@ import pytest
 import torch
 
 from tests.trainer.runs import events, numbers, of_kind, spec_with, start_child, train
+from trainer import loop, optim
 from trainer.checkpoint import CheckpointFolder
 
 SECONDS_TO_END = 60
 SCHEDULE = [
-    {"epoch": 2, "unfreeze": ["blocks.6", "conv_head", "bn2"], "lr": 0.002},
-    {"epoch": 3, "unfreeze": "all", "scheduler": "restart"},
+    {
+        "epoch": 2,
+        "unfreeze": ["blocks.6", "conv_head", "bn2"],
+        "lr": 0.002,
+        "groups": [{"modules": ["blocks.6"], "lr": 0.0004}],
+    },
+    {
+        "epoch": 3,
+        "unfreeze": "all",
+        "scheduler": "restart",
+        "groups": [{"modules": "blocks.[3-6]*", "lr": 4e-4}, {"modules": ["*s*"], "lr": 4e-5}],
+    },
 ]
 
 
@@ -80,6 +91,25 @@ def test_a_run_killed_in_any_stage_goes_on_exactly(pictures, undisturbed, tmp_pa
     assert finish(start_child(pictures, tmp_path, staged(), tmp_path)) == 0
     assert numbers(tmp_path) == numbers(undisturbed)
     assert trained_counts(tmp_path) == trained_counts(undisturbed)
+
+
+def test_each_stage_has_its_rates_by_module(pictures, tmp_path, monkeypatch):
+    seen = []
+    real = optim.set_learning_rate
+
+    def set_learning_rate(optimizer, rate, base):
+        real(optimizer, rate, base)
+        seen.append({group[optim.OWN_RATE]: group["lr"] / rate for group in optimizer.param_groups})
+
+    monkeypatch.setattr(loop, "set_learning_rate", set_learning_rate)
+    spec = staged(scheduler__name="exponential", optimizer__groups=[])
+    assert train(pictures, tmp_path, spec) == 0
+    a_stage = len(seen) // 3
+    assert seen[0] == {None: 1}
+    assert seen[a_stage] == {None: 1, 0.0004: pytest.approx(0.2)}
+    assert seen[-1] == {None: 1, 4e-4: pytest.approx(0.2), 4e-5: pytest.approx(0.02)}
+    rates = [event["learning_rate"] for event in of_kind(tmp_path, "epoch_finished")]
+    assert rates == pytest.approx([0.003, 0.002 * 0.95, 0.002])
 
 
 def test_what_is_frozen_does_not_move_until_its_stage(pictures, tmp_path):
