@@ -304,13 +304,9 @@ def _specs(conn: Connection, options: Sequence[Mapping[str, Any]]) -> list[Any]:
     return specs
 
 
-def _begin_vote(
-    conn: Connection, store: Store, view: _View, step: StepRow, owner: str
-) -> Begun:
+def _begin_vote(conn: Connection, store: Store, view: _View, step: StepRow, owner: str) -> Begun:
     wanted = step.plan["vote"]
-    voters = [
-        _run_of(view, view.steps[name], number) for name, number in wanted["voters"]
-    ]
+    voters = [_run_of(view, view.steps[name], number) for name, number in wanted["voters"]]
     asked, vote = cast_votes(conn, wanted, voters, view.statuses)
     job = add_job(conn, store, "vote", owner, asked)
     _change(conn, step, state="running", vote_job_id=job.id, choices=[plain_json(vote)])

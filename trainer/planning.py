@@ -1,4 +1,4 @@
-"""From a recipe to what is launched: another dataset, other epochs, small scale, substitutes, seeds.
+"""From a recipe to what is launched: other data or epochs, small scale, substitutes, seeds.
 
 Whatever is changed says so, in the runs' names and in why their numbers do not compare with those
 that were reported. A run that begins with another's spec begins with the changed one.
@@ -132,14 +132,14 @@ def _planned_vote(
         if all(text in option.differences for option in voter)
     ]
     published = None
-    if vote.reported:
+    if vote.given.reported:
         published = Published(
             recipe=recipe.key or recipe.name,
-            reported=vote.reported,
+            reported=vote.given.reported,
             substitute=any(option.substitute for voter in options for option in voter),
             differences=tuple(dict.fromkeys(differences)),
         )
-    return PlannedVote(vote.voters, vote.preferred, vote.method, vote.split, published)
+    return PlannedVote(vote.voters, vote.preferred, vote.given.method, vote.given.split, published)
 
 
 def _option(

@@ -103,9 +103,8 @@ class RecipeVote:
     """Step and number of each run, from 0."""
     preferred: int
     """Which of the voters decides ties."""
-    method: Literal["majority", "mean"]
-    split: Literal["val", "test"]
-    reported: tuple[Reported, ...]
+    given: VoteFile
+    """As the file says it."""
 
 
 @dataclass(frozen=True)
@@ -346,15 +345,13 @@ class _Steps:
             expected = f"2 to {VOTERS_LIMIT} runs"
             self._say(path, FieldError("of", len(voters), expected))
             return None
-        return RecipeVote(tuple(voters), preferred, given.method, given.split, given.reported)
+        return RecipeVote(tuple(voters), preferred, given)
 
     def _say(self, path: str, *errors: FieldError) -> None:
         self.errors += (error.below(path) for error in errors)
 
 
-def _no_voter(
-    field_name: str, name: str, known: Mapping[str, object], found: object
-) -> FieldError:
+def _no_voter(field_name: str, name: str, known: Mapping[str, object], found: object) -> FieldError:
     if found is not None:
         remedy = "Several runs have this name; give them different ones, or name the step."
     else:

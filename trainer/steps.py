@@ -41,12 +41,8 @@ class Measure:
 MEASURES: Mapping[str, Measure] = {
     "best_val_accuracy": Measure("best validation accuracy", "best", series="val_accuracy"),
     "final_val_accuracy": Measure("final validation accuracy", "last", series="val_accuracy"),
-    "best_val_loss": Measure(
-        "lowest validation loss", "best", series="val_loss", highest=False
-    ),
-    "final_val_loss": Measure(
-        "final validation loss", "last", series="val_loss", highest=False
-    ),
+    "best_val_loss": Measure("lowest validation loss", "best", series="val_loss", highest=False),
+    "final_val_loss": Measure("final validation loss", "last", series="val_loss", highest=False),
     "train_accuracy": Measure("training accuracy", "last", series="train_accuracy"),
     "train_loss": Measure("training loss", "last", series="train_loss", highest=False),
     "val_macro_f1": Measure("validation macro F1", "macro_f1", split="val"),

@@ -8,42 +8,23 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
 import httpx
-from httpx_sse import SSEError, connect_sse
 
 from trainer.errors import TuneboardError
 from trainer.parsing import yaml_data
 from tuneboard.after_calls import JobCalls
-from tuneboard.problems import field_errors_of, problem_of
+from tuneboard.problems import field_errors_of
 from tuneboard.recipe import as_mapping, load_yaml
+from tuneboard.study_calls import StudyCalls
 
-TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
-_RECONNECT_S = 1.0
 _LOOK_S = 0.3
-_SILENCE_S = 40.0  # the server's stream says something at least every 15 s
-_LOOK_AT_CLOCK_S = 2.0  # a stream with a deadline that is silent so long is connected anew
 
 
-@dataclass(frozen=True)
-class StreamedEvent:
-    """One event of a run as live pages get it."""
-
-    run_id: int
-    seq: int
-    """Its number within the run, from 1 and without gaps but for outdated progress."""
-    kind: str
-    """`epoch_finished`, `progress`, `state`, …"""
-    payload: dict[str, Any]
-
-
-class Client(JobCalls):
+class Client(JobCalls, StudyCalls):
     """A connection to one Tuneboard; also a context manager.
 
     Every method raises:
@@ -91,10 +72,6 @@ class Client(JobCalls):
     def validate(self, spec: Mapping[str, Any] | str | Path) -> dict[str, Any]:
         """Return the spec with its defaults filled in, without launching anything."""
         return self._object("POST", "spec/validate", json=_as_mapping(spec))
-
-    def run(self, run_id: int) -> dict[str, Any]:
-        """Return a run: its spec, state, progress and newest metrics."""
-        return self._object("GET", f"runs/{run_id}")
 
     def runs(
         self,
@@ -183,68 +160,6 @@ class Client(JobCalls):
         """Return a run's evaluated splits, with their confusion matrices."""
         return _items(self._object("GET", f"runs/{run_id}/evaluations"), "evaluations")
 
-    def launch_study(
-        self,
-        name: str,
-        runs: Sequence[Mapping[str, Any]],
-        *,
-        note: str = "",
-        priority: int = 0,
-        published: Sequence[Mapping[str, Any] | None] = (),
-    ) -> dict[str, Any]:
-        """Launch runs that belong together, and return the study with its runs.
-
-        Args:
-            name: Of the study.
-            runs: Specs.
-            note: Of the study.
-            priority: Of every run; higher is claimed earlier.
-            published: What was reported of each run elsewhere; empty: of none.
-        """
-        body: dict[str, Any] = {"name": name, "note": note, "priority": priority}
-        body["runs"] = [dict(run) for run in runs]
-        if any(published):
-            body["published"] = [one and dict(one) for one in published]
-        return self._object("POST", "studies", json=body)
-
-    def recipes(self) -> list[dict[str, Any]]:
-        """Return the recipes: published studies, ready to launch."""
-        return _items(self._object("GET", "recipes"), "recipes")
-
-    def recipe(self, name: str) -> dict[str, Any]:
-        """Return a recipe with its specs and what its authors reported."""
-        return self._object("GET", f"recipes/{quote(name, safe='')}")
-
-    def launch_recipe(
-        self,
-        name: str,
-        *,
-        dataset: str | None = None,
-        epochs: int | None = None,
-        scale: str = "full",
-        substitute: bool = False,
-        seeds: int = 1,
-    ) -> dict[str, Any]:
-        """Launch a recipe's runs, and return their study.
-
-        Args:
-            name: Of the recipe.
-            dataset: In place of the recipe's.
-            epochs: In place of each run's.
-            scale: full, or small: few and small images and two epochs.
-            substitute: Networks whose weights come with a package in place of those whose weights
-                are downloaded.
-            seeds: How often each run is repeated, with the seeds after its own.
-        """
-        body = {
-            "dataset": dataset,
-            "epochs": epochs,
-            "scale": scale,
-            "substitute": substitute,
-            "seeds": seeds,
-        }
-        return self._object("POST", f"recipes/{quote(name, safe='')}/launch", json=body)
-
     def datasets(self) -> list[dict[str, Any]]:
         """Return the registered datasets."""
         return _items(self._object("GET", "datasets"), "datasets")
@@ -273,29 +188,6 @@ class Client(JobCalls):
                 files={"file": (archive.name, file, "application/zip")},
             )
 
-    def wait(
-        self,
-        *run_ids: int,
-        on_event: Callable[[StreamedEvent], None] | None = None,
-        timeout_s: float | None = None,
-    ) -> list[dict[str, Any]]:
-        """Return the runs once all have ended, telling `on_event` of everything on the way.
-
-        Raises:
-            TimeoutError: If they have not ended within `timeout_s`.
-        """
-        waiting = set(run_ids)
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        with closing(self.stream(*run_ids, deadline=deadline)) as events:
-            for event in events:
-                if on_event is not None:
-                    on_event(event)
-                if event.kind == "state" and event.payload["status"] in TERMINAL:
-                    waiting.discard(event.run_id)
-                if not waiting:
-                    return [self.run(run_id) for run_id in run_ids]
-        raise TimeoutError(f"Runs {sorted(waiting)} had not ended after {timeout_s} s.")
-
     def wait_for_dataset(self, name: str, *, timeout_s: float | None = None) -> dict[str, Any]:
         """Return a dataset once its preparation has ended, well or not.
 
@@ -310,45 +202,6 @@ class Client(JobCalls):
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"Dataset {name} was not ready after {timeout_s} s.")
             time.sleep(_LOOK_S)
-
-    def stream(
-        self, *run_ids: int, deadline: float | None = None
-    ) -> Generator[StreamedEvent, None, None]:
-        """Yield the runs' events from their first on, then as they happen.
-
-        A broken connection is taken up again where it broke. Ends at `deadline` (monotonic
-        seconds), or when the caller stops asking.
-        """
-        cursor = ""
-        while deadline is None or time.monotonic() < deadline:
-            params: dict[str, Any] = {"run": list(run_ids)} | ({"cursor": cursor} if cursor else {})
-            patience_s = _SILENCE_S
-            if deadline is not None:
-                patience_s = min(_LOOK_AT_CLOCK_S, max(0.1, deadline - time.monotonic()))
-            timeout = httpx.Timeout(_SILENCE_S, read=patience_s)
-            try:
-                with connect_sse(
-                    self._http, "GET", "/api/v1/stream", params=params, timeout=timeout
-                ) as source:
-                    if source.response.is_error:
-                        raise problem_of(source.response)
-                    for message in source.iter_sse():
-                        cursor = message.id or cursor
-                        if message.event == "run":
-                            item = message.json()
-                            yield StreamedEvent(
-                                item["run"], item["seq"], item["kind"], item["payload"]
-                            )
-                        if deadline is not None and time.monotonic() > deadline:
-                            return
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                if not cursor:
-                    raise self._unreachable() from error
-                time.sleep(_RECONNECT_S)
-            except httpx.ReadTimeout:
-                continue
-            except (httpx.TransportError, SSEError):
-                time.sleep(_RECONNECT_S)
 
     @staticmethod
     def dataset_error(dataset: Mapping[str, Any]) -> TuneboardError:

@@ -75,6 +75,35 @@ def verdict_lines(verdict: Mapping[str, Any]) -> list[str]:
     return lines + list(verdict["notes"])
 
 
+def waiting_lines(study: Mapping[str, Any]) -> list[str]:
+    """Return a line for each step of a study that is not under way yet, and for a skipped one."""
+    lines = []
+    for step in study["steps"]:
+        if step["state"] == "waiting":
+            lines.append(f"Step {step['name']} begins after {', '.join(step['after'])}.")
+        elif step["state"] == "skipped":
+            lines.append(f"Step {step['name']} was skipped. {step['reason']}")
+    return lines
+
+
+def vote_lines(study: Mapping[str, Any]) -> list[str]:
+    """Return a line for what came of each vote of a study, with what was reported of it."""
+    from trainer.published import Published
+
+    lines = []
+    for step in study["steps"]:
+        vote = step["vote"]
+        if vote is None or vote["result"] is None:
+            continue
+        known = vote["published"]
+        said = Published.model_validate(known).lines() if known else ()
+        accuracy = f"accuracy {percent(vote['result']['accuracy'])}"
+        voters = "runs " + ", ".join(map(str, vote["voted"]))
+        result = f"{step['name']}: {vote['method']} of {voters}, {accuracy}"
+        lines.append(" · ".join([result, *said]))
+    return lines
+
+
 def run_text(run: Mapping[str, Any], address: str) -> str:
     """Return what there is to know of a run, line by line."""
     from trainer.spec import flat_fields

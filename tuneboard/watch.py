@@ -66,7 +66,7 @@ class ProgressBars:
     def __init__(self, names: Mapping[int, str], *, console: Console | None = None) -> None:
         """Prepare bars for the runs of `names`: id to what stands before the bar."""
         self._console = console or Console(file=sys.stderr)
-        self._runs = {run_id: _Watched(name) for run_id, name in names.items()}
+        self._runs: dict[int, _Watched] = {}
         self._bars: Progress | None = None
         if self._console.is_terminal:
             self._bars = Progress(
@@ -77,14 +77,18 @@ class ProgressBars:
                 TextColumn("{task.fields[state]}"),
                 console=self._console,
             )
+        self.add(names)
+
+    def add(self, names: Mapping[int, str]) -> None:
+        """Add bars for more runs."""
+        for run_id, name in names.items():
+            run = self._runs[run_id] = _Watched(name)
+            if self._bars is not None:
+                run.task = self._bars.add_task(escape(name), total=1.0, start=False, state=run.text)
 
     def __enter__(self) -> Self:
         if self._bars is not None:
             self._bars.start()
-            for run in self._runs.values():
-                run.task = self._bars.add_task(
-                    escape(run.name), total=1.0, start=False, state=run.text
-                )
         return self
 
     def __exit__(
@@ -151,6 +155,35 @@ def watch_runs(client: Client, runs: Sequence[Mapping[str, Any]]) -> list[dict[s
             *(run["id"] for run in runs),
             on_event=lambda event: bars.event(event.run_id, event.kind, event.payload),
         )
+    _say_failures(ended)
+    return ended
+
+
+def watch_study(client: Client, study_id: int) -> dict[str, Any]:
+    """Show the progress of a study's runs until its last step has ended, and return the study."""
+    with ProgressBars({}) as bars:
+        study = client.wait_study(
+            study_id,
+            on_runs=lambda runs: bars.add({run["id"]: run["name"] for run in runs}),
+            on_event=lambda event: bars.event(event.run_id, event.kind, event.payload),
+        )
+    _say_failures(study["runs"])
+    for step in study["steps"]:
+        if step["reason"]:
+            say(f"Step {step['name']}: {step['state']}. {step['reason']}")
+        for error in step["errors"]:
+            say(f"  {error['message']}")
+    return study
+
+
+def went_well(study: Mapping[str, Any]) -> bool:
+    """Tell whether all runs of a study succeeded and no step was skipped or failed."""
+    return all(run["status"] == "succeeded" for run in study["runs"]) and not any(
+        step["reason"] for step in study["steps"]
+    )
+
+
+def _say_failures(ended: Sequence[Mapping[str, Any]]) -> None:
     for run in ended:
         if run["error"]:
             error = run["error"]
@@ -158,4 +191,3 @@ def watch_runs(client: Client, runs: Sequence[Mapping[str, Any]]) -> list[dict[s
                 f"{run['name']} failed: {error['title']}: {error['detail']} "
                 f"{error.get('remedy', '')}".rstrip()
             )
-    return ended

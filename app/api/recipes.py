@@ -28,7 +28,12 @@ class LaunchIn(BaseModel):
     dataset: str | None = Field(
         None, min_length=1, max_length=100, description="In place of the recipe's."
     )
-    epochs: int | None = Field(None, ge=1, le=10_000, description="In place of each run's; one that begins with another's keeps its proportion.")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="In place of each run's; one that begins with another's keeps its proportion.",
+    )
     scale: Literal["full", "small"] = Field(
         "full", description="small: fewer and smaller images and two epochs, for a laptop."
     )
@@ -103,7 +108,7 @@ def _out(recipe: Recipe, *, with_runs: bool) -> RecipeOut:
             after=list(step.after),
             when_failed=step.when_failed,
             voters=list(recipe.voters(step)),
-            reported=list(step.vote.reported) if step.vote else [],
+            reported=list(step.vote.given.reported) if step.vote else [],
         )
         for step in recipe.steps
     ]

@@ -292,7 +292,11 @@ def test_a_vote_goes_on_without_a_run_that_failed_unless_too_few_are_left(store:
     steps.advance(store)
     [said] = step(store, study, "vote").choices
     first, second, third = study.run_ids
-    assert (said["voters"], said["left_out"], said["preferred"]) == ([first, third], [second], first)
+    assert (said["voters"], said["left_out"], said["preferred"]) == (
+        [first, third],
+        [second],
+        first,
+    )
     other = launch(store, SWEEP, VOTE)
     evaluate(store)
     evaluate(store, outcome="failed")

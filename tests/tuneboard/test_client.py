@@ -14,8 +14,9 @@ import pytest
 from tests.tuneboard.conftest import Served
 from tests.tuneboard.processes import free_port
 from trainer.errors import Conflict, InvalidInput, NotFound
-from tuneboard.client import Client, StreamedEvent
+from tuneboard.client import Client
 from tuneboard.problems import Refused, Unreachable
+from tuneboard.streaming import StreamedEvent
 
 SPEC = {
     "dataset": {"name": "digits"},

@@ -33,7 +33,6 @@ def list_recipes(context: typer.Context) -> None:
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
     """Show a recipe: its note, its runs and what its authors reported."""
-    from trainer.parsing import parse_spec
     from trainer.planning import SMALL_RULE
     from trainer.recipes import load_recipe
     from tuneboard.console import put_json
@@ -41,16 +40,39 @@ def show(name: Name, as_json: Json = False) -> None:
     recipe = load_recipe(name)
     if as_json:
         runs = [
-            {"spec": run.spec, "reported": [one.model_dump() for one in run.reported]}
-            for run in recipe.runs
+            {
+                "step": step.name,
+                "name": run.name,
+                "begins_with": run.origin.words() if run.origin else "",
+                "spec": run.spec,
+                "reported": [one.model_dump() for one in run.reported],
+            }
+            for step in recipe.steps
+            for run in step.runs
         ]
         put_json({"name": name, "title": recipe.name, "note": recipe.note, "runs": runs})
         return
     typer.echo(f"{recipe.name}\n{recipe.note}\n{SMALL_RULE}")
-    for run in recipe.runs:
-        typer.echo(f"- {parse_spec(run.spec).display_name()}")
-        for one in run.reported:
-            typer.echo(f"    {one.words()}")
+    for step in recipe.steps:
+        indent = "  " if recipe.has_steps else ""
+        if recipe.has_steps:
+            waits = f", after {', '.join(step.after)}" if step.after else ""
+            failing = "; a failed run ends the study" if step.when_failed == "stop" else ""
+            typer.echo(f"Step {step.name}{waits}{failing}")
+        for run in step.runs:
+            typer.echo(f"{indent}- {run.name or 'a run named after its origin'}")
+            if run.origin:
+                typer.echo(f"{indent}    begins with {run.origin.words()}")
+            for one in run.reported:
+                typer.echo(f"{indent}    {one.words()}")
+        if step.vote:
+            typer.echo(f"{indent}- vote of {', '.join(recipe.voters(step))}")
+            typer.echo(
+                f"{indent}    {step.vote.given.method}, ties to "
+                f"{recipe.voters(step)[step.vote.preferred]}"
+            )
+            for one in step.vote.given.reported:
+                typer.echo(f"{indent}    {one.words()}")
 
 
 @app.command()
@@ -80,12 +102,13 @@ def run(
 ) -> None:
     """Launch a recipe's runs as a study and print their numbers and addresses.
 
-    With --watch, prints the results and exits 1 if a run did not succeed.
+    With --watch, follows the study to the end of its last step, prints the results and exits 1 if
+    a run did not succeed or a step was skipped.
     """
     from tuneboard.client import Client
     from tuneboard.console import put_table, say
-    from tuneboard.report import result_table
-    from tuneboard.watch import watch_runs
+    from tuneboard.report import result_table, vote_lines, waiting_lines
+    from tuneboard.watch import watch_study, went_well
 
     with Client(url) as client:
         study = client.launch_recipe(
@@ -93,11 +116,15 @@ def run(
         )
         for launched in study["runs"]:
             typer.echo(f"{launched['id']}\t{client.run_address(launched['id'])}")
+        for line in waiting_lines(study):
+            say(line)
         if watch:
-            ended = watch_runs(client, study["runs"])
-            put_table(*result_table(ended))
-            say(client.compare_address([one["id"] for one in ended]))
-            if any(one["status"] != "succeeded" for one in ended):
+            ended = watch_study(client, study["id"])
+            put_table(*result_table(ended["runs"]))
+            for line in vote_lines(ended):
+                typer.echo(line)
+            say(client.compare_address([one["id"] for one in ended["runs"]]))
+            if not went_well(ended):
                 raise typer.Exit(1)
 
 

@@ -28,36 +28,62 @@ def submit(
 ) -> None:
     """Launch the runs of spec files and print their numbers and addresses.
 
-    Exits 2 if something is wrong with a spec, and with --watch 1 if a run did not succeed.
+    Exits 2 if something is wrong with a spec, and with --watch 1 if a run did not succeed or a
+    study's step was skipped.
     """
     from tuneboard.client import Client
+    from tuneboard.console import say
     from tuneboard.recipe import load_yaml
-    from tuneboard.watch import watch_runs
+    from tuneboard.report import vote_lines, waiting_lines
+    from tuneboard.watch import watch_runs, watch_study, went_well
 
     documents = [load_yaml(path) for path in specs]
     with Client(url) as client:
         launched: list[dict[str, Any]] = []
+        studies: list[dict[str, Any]] = []
         for path, document in zip(specs, documents, strict=True):
-            launched += _launch(client, document, name, priority, path.stem)
-        for run in launched:
+            if {"runs", "steps"} & document.keys():
+                study = _launch_study(client, document, name, priority, path.stem)
+                studies.append(study)
+            else:
+                launched.append(client.submit(document, name=name, priority=priority))
+        for run in [*launched, *(run for study in studies for run in study["runs"])]:
             typer.echo(f"{run['id']}\t{client.run_address(run['id'])}")
+        for study in studies:
+            for line in waiting_lines(study):
+                say(line)
         if watch:
-            ended = watch_runs(client, launched)
-            if any(run["status"] != "succeeded" for run in ended):
+            ended = watch_runs(client, launched) if launched else []
+            followed = [watch_study(client, study["id"]) for study in studies]
+            for study in followed:
+                for line in vote_lines(study):
+                    typer.echo(line)
+            if any(run["status"] != "succeeded" for run in ended) or not all(
+                map(went_well, followed)
+            ):
                 raise typer.Exit(1)
 
 
-def _launch(
+def _launch_study(
     client: Client, document: dict[str, Any], name: str | None, priority: int, stem: str
-) -> list[dict[str, Any]]:
-    from trainer.recipes import as_recipe, plan
+) -> dict[str, Any]:
+    from trainer.planning import launchable, plan
+    from trainer.recipes import as_recipe
+    from tuneboard.recipe import steps_to_send
 
-    if "runs" not in document:
-        return [client.submit(document, name=name, priority=priority)]
     recipe = as_recipe(document)
-    planned = plan(recipe)
-    study = client.launch_study(
-        name or recipe.name or stem,
+    title = name or recipe.name or stem
+    if recipe.has_steps:
+        return client.launch_study(
+            title,
+            steps=steps_to_send(recipe),
+            note=recipe.note,
+            priority=priority,
+            study_data=recipe.study_data,
+        )
+    planned = launchable(plan(recipe))
+    return client.launch_study(
+        title,
         [run.spec.model_dump(mode="json") for run in planned],
         note=recipe.note,
         priority=priority,
@@ -65,7 +91,6 @@ def _launch(
             run.published.model_dump(mode="json") if run.published else None for run in planned
         ],
     )
-    return list(study["runs"])
 
 
 def list_runs(
