@@ -52,6 +52,20 @@ def plotly_url() -> str:
     return f"/static/vendor/{_plotly_name()}"
 
 
+def asset_text(path: str) -> str:
+    """Return one of our own files as it is, for a page that brings everything along.
+
+    Raises:
+        LookupError: If there is no such file.
+    """
+    return _files()[path].decode()
+
+
+def plotly_text() -> str:
+    """Return Plotly's script, some 4 MB; read anew each time."""
+    return _plotly_file().read_text(encoding="utf-8")
+
+
 @cache
 def static_version() -> str:
     """Return a hash of the names and contents of all our files."""

@@ -1,0 +1,48 @@
+"""Text in tables that other programs open: cells that compute nothing, Markdown that is text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+# What Markdown reads as marks anywhere, at the start of a text, and between the colons of an emoji.
+_MARKED = re.compile(r"([\\`*_\[\]|~$]|^[#+=-]|:(?=\w+:)|^\d{1,9}(?=[.)](?:\s|$)))")
+
+
+def harmless(value: Any) -> Any:
+    """Return a cell's value so that no spreadsheet takes it for a formula.
+
+    Text that begins like one gets an apostrophe before it, as spreadsheets hide it themselves;
+    numbers stay numbers, also those that came as text.
+    """
+    if not isinstance(value, str) or not value.lstrip(" ").startswith(_STARTS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def markdown_text(text: str) -> str:
+    """Return `text` on one line so that Markdown shows its characters as they are."""
+    flat = " ".join(text.split())
+    for character, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        flat = flat.replace(character, name)
+    return _MARKED.sub(_escaped, flat)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    found = match[0]
+    return f"{found}\\" if found.isdigit() else f"\\{found}"  # `1.` begins a list, `1\.` does not
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; the cells are shown as they are."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell if line is lines[1] else markdown_text(cell) for cell in line) + " |"
+        for line in lines
+    )
