@@ -10,6 +10,7 @@ from store.database import Store
 from store.rows import EvaluationRow
 from store.tables import EVALUATIONS
 from store.values import is_id
+from trainer.errors import NotFound
 
 
 def evaluations(store: Store, run_ids: Sequence[int]) -> list[EvaluationRow]:
@@ -21,3 +22,19 @@ def evaluations(store: Store, run_ids: Sequence[int]) -> list[EvaluationRow]:
     )
     with store.read() as conn:
         return [EvaluationRow(**row._mapping) for row in conn.execute(query)]
+
+
+def evaluation(store: Store, run_id: int, split: str) -> EvaluationRow:
+    """Return a run's evaluation on a split.
+
+    Raises:
+        NotFound: If there is none.
+    """
+    for row in evaluations(store, [run_id]):
+        if row.split == split:
+            return row
+    names = {"val": "validation", "test": "test"}
+    raise NotFound(
+        f"Run {run_id} has no evaluation on {names.get(split, split)} images.",
+        "It is written when the run ends.",
+    )

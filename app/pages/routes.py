@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from app.pages.compare import router as compare
+from app.pages.compare_verdict import router as compare_verdict
 from app.pages.datasets import router as datasets
+from app.pages.exports import router as exports
 from app.pages.launch import router as launch
 from app.pages.run import router as run
 from app.pages.runs import router as runs
@@ -13,5 +15,5 @@ from app.pages.studies import router as studies
 from app.pages.workers import router as workers
 
 router = APIRouter()
-for part in (runs, launch, run, compare, datasets, studies, workers):
+for part in (runs, launch, run, compare, compare_verdict, datasets, exports, studies, workers):
     router.include_router(part)

@@ -72,7 +72,9 @@ def environment() -> Environment:
         "count": count,
         "duration": duration,
         "number": number,
+        "p_value": p_value,
         "percent": percent,
+        "points": points,
         "script_json": script_json,
         "timestamp": timestamp,
     }
@@ -122,6 +124,20 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:.{digits}g}"
+
+
+def points(share: float | None, unit: str = " points") -> str:
+    """Return a difference of two shares in percentage points."""
+    if share is None or not math.isfinite(share):
+        return "–"
+    return f"{share * 100:.1f}{unit}".replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """Return a p-value with two digits that count."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def count(value: int | None) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from app.figures.style import distinct_labels
 from app.predictions import PredictionsGone, predictions
+from app.splits import SPLIT_NAMES, Split, by_split, common_split
 from app.verdict.evidence import Candidate, Evidence, Seed
 from store.database import Store
 from store.evaluations import evaluations
@@ -17,9 +17,6 @@ from store.settings import Settings
 from trainer.errors import FieldError, InvalidInput, NotFound
 from trainer.spec import flat_fields
 
-Split = Literal["val", "test"]
-SPLITS: tuple[Split, ...] = ("test", "val")  # the one preferred first
-SPLIT_NAMES: Mapping[str, str] = {"val": "validation", "test": "test"}
 ByRun = Mapping[int, EvaluationRow]
 
 
@@ -71,9 +68,9 @@ def gather(
             families[key] = replicates(store, row)
     family_ids = [row.id for family in families.values() for row in family]
     found = evaluations(store, list(dict.fromkeys([*family_ids, *(row.id for row in rows)])))
-    by_split = {one: {row.run_id: row for row in found if row.split == one} for one in SPLITS}
-    chosen, reason = (split, "") if split else _chosen_split(rows, by_split)
-    evaluated = by_split[chosen]
+    known = by_split(found)
+    chosen, reason = (split, "") if split else common_split([row.id for row in rows], known)
+    evaluated = known[chosen]
     labels = distinct_labels([(row.id, row.name) for row in rows])
     reference = evaluated.get(baseline.id)
 
@@ -95,19 +92,6 @@ def gather(
             if (why := _refusal(baseline, row, labels, evaluated, SPLIT_NAMES[chosen]))
         },
     )
-
-
-def _chosen_split(rows: Sequence[RunRow], by_split: Mapping[Split, ByRun]) -> tuple[Split, str]:
-    for split in SPLITS:
-        found = [by_split[split].get(row.id) for row in rows]
-        if all(found) and len({one.samples_fingerprint for one in found if one}) == 1:
-            if split == "val" and any(row.id in by_split["test"] for row in rows):
-                return split, (
-                    "Compared on validation images, because not every run was tested, or not on "
-                    "the same test images."
-                )
-            return split, ""
-    return "val", ""
 
 
 def _refusal(

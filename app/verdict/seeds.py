@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from app.dependencies import Rings
+from app.splits import Split
 from app.statistics.replicates import MIN_RUNS
 from app.submit import submit_study
 from app.verdict.evidence import Candidate
-from app.verdict.gather import Split, gather
+from app.verdict.gather import gather
 from store.database import Store
 from store.rows import RunRow, StudyRow
 from store.settings import Settings

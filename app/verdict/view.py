@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from app.splits import Split
 from app.verdict import words
 from app.verdict.evidence import Candidate, Evidence
-from app.verdict.gather import Split, chosen_runs, gather
+from app.verdict.gather import chosen_runs, gather
 from app.verdict.judge import Comparison, judge
 from app.verdict.seeds import missing_seeds
 from store.database import Store

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.splits import SPLIT_NAMES
 from app.statistics.paired import ALPHA
 from app.statistics.replicates import MIN_RUNS
 from app.verdict.evidence import Evidence
-from app.verdict.gather import SPLIT_NAMES
 from app.verdict.judge import Comparison, Judged
 
 METHODS = {

@@ -4,6 +4,7 @@ import { startCurves } from "./curves.js";
 import { listen } from "./lib/live.js";
 import { refresher } from "./lib/regions.js";
 import { withView } from "./lib/view.js";
+import { startSections } from "./sections.js";
 
 const DRAWN = new Set(["epoch_finished", "steps_recorded", "rewound"]);
 const REFRESHING = new Set([
@@ -14,6 +15,7 @@ const page = document.getElementById("compare");
 const runs = JSON.parse(page.dataset.liveRuns);
 const refresh = refresher(() => withView(page.dataset.live, location.search));
 const drawEvent = document.getElementById("curves") ? startCurves() : () => {};
+startSections();
 
 if (Object.keys(runs).length) listen({ runs }, { run: take });
 

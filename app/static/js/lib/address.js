@@ -1,0 +1,19 @@
+// Parameters of the page's address: changed, and compared.
+
+/** Return the query string with these parameters in place of its own; null takes one away. */
+export function withKeys(search, parameters) {
+  const query = new URLSearchParams(search);
+  for (const [key, value] of Object.entries(parameters)) {
+    if (value === null || value === undefined) query.delete(key);
+    else query.set(key, value);
+  }
+  const text = query.toString();
+  return text ? `?${text}` : "";
+}
+
+/** Return the parameters whose values are not the same in two query strings. */
+export function changedKeys(before, after) {
+  const [old, now] = [new URLSearchParams(before), new URLSearchParams(after)];
+  const keys = new Set([...old.keys(), ...now.keys()]);
+  return new Set([...keys].filter((key) => old.getAll(key).join("\n") !== now.getAll(key).join("\n")));
+}
