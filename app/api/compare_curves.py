@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.compare_curves import CURVES_LIMIT, METRICS_LIMIT, Question, curves_payload
 from app.dependencies import StoreDep
 from app.figures.compare import RUNS_LIMIT
+from app.figures.groups import Band
 from app.figures.packed import XAxis
 from store.values import ID_LIMIT
 
@@ -55,14 +56,29 @@ def compare_curves(
             description="At most so many a curve; left out: what 80,000 in all allow each.",
         ),
     ] = None,
+    group: Annotated[
+        str,
+        Query(
+            max_length=200,
+            description="Mean and band of the runs alike in this field of their specs, or in all "
+            "`settings` but the seed; left out: a curve a run.",
+        ),
+    ] = "",
+    band: Annotated[
+        Band, Query(description="Least to greatest, or one standard deviation.")
+    ] = "minmax",
 ) -> Response:
     """Return curves in columns of little-endian float32, base64, one curve after the other.
 
     Longer series are down-sampled: of each of equal buckets the least, the greatest and a missing
     value are kept, so no spike and no gap is lost. `sampled_from` says the longest one's length.
-    NaN in `y` is a gap.
+    NaN in `y` is a gap. Of groups `y` is the mean, and `runs` how many runs each point has;
+    `ended` names the runs that end before the longest of their group, `without` those that have
+    no value at all.
     """
-    asked = Question(tuple(dict.fromkeys(run)), tuple(dict.fromkeys(metric)), x, start, end, points)
+    asked = Question(
+        tuple(dict.fromkeys(run)), tuple(dict.fromkeys(metric)), x, start, end, points, group, band
+    )
     body = json.dumps(curves_payload(store, asked), allow_nan=False, separators=(",", ":")).encode()
     headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
     if "gzip" in request.headers.get("accept-encoding", ""):

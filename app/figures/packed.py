@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from app.figures.groups import GroupCurve
 from app.sampling import kept_array
 
 if TYPE_CHECKING:
@@ -52,6 +53,22 @@ def points_share(curves: int, asked: int | None) -> int:
     return max(FEWEST_POINTS, min(MOST_POINTS, POINTS_BUDGET // max(1, curves)))
 
 
+def as_columns(xs: array[Any], ys: array[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the columns for numpy, x as it is sent."""
+    import numpy as np
+
+    return np.asarray(xs, dtype=np.float32), np.asarray(ys, dtype=np.float64)
+
+
+def last_known(xs: array[Any], ys: array[Any]) -> float | None:
+    """Return x of the last point that has a value."""
+    import numpy as np
+
+    column, values = as_columns(xs, ys)
+    known = np.flatnonzero(np.isfinite(values))
+    return float(column[known[-1]]) if len(known) else None
+
+
 def windowed(xs: NDArray[Any], window: Window) -> slice:
     """Return the points inside the window and one more on each side, to draw up to its edges."""
     import numpy as np
@@ -70,19 +87,42 @@ def packed_curve(xs: array[Any], ys: array[Any], window: Window, max_points: int
     """
     import numpy as np
 
-    column = np.asarray(xs, dtype=np.float32)
-    values = np.asarray(ys, dtype=np.float64)
-    known = np.flatnonzero(np.isfinite(values))
+    column, values = as_columns(xs, ys)
+    ends_at = last_known(xs, ys)
     part = windowed(column, window)
     column, values = column[part], values[part]
+    total = len(values)
     if len(values) > max_points:
         kept = kept_array(values, max_points)
         column, values = column[kept], values[kept]
     with np.errstate(over="ignore"):
         drawn = values.astype(np.float32)
     drawn[~np.isfinite(drawn)] = np.nan
-    total = max(0, min(part.stop, len(xs)) - part.start)
-    return PackedCurve((column, drawn), total, float(xs[known[-1]]) if len(known) else None)
+    return PackedCurve((column, drawn), total, ends_at)
+
+
+def packed_group(curve: GroupCurve, window: Window, max_points: int) -> PackedCurve:
+    """Return a group's points inside the window: x, mean, low, high and how many runs there are.
+
+    Down-sampling keeps the least of the low and the greatest of the high values.
+    """
+    import numpy as np
+
+    part = windowed(curve.x, window)
+    columns = [curve.x, curve.mean, curve.low, curve.high, curve.runs]
+    columns = [column[part] for column in columns]
+    total = len(columns[0])
+    if total > max_points:
+        half = max(5, max_points // 2)
+        low, high = columns[2], columns[3]
+        kept = np.unique(np.concatenate([kept_array(low, half), kept_array(high, half)]))
+        columns = [column[kept] for column in columns]
+    known = np.flatnonzero(curve.runs)
+    return PackedCurve(
+        tuple(column.astype(np.float32) for column in columns),
+        total,
+        float(curve.x[known[-1]]) if len(known) else None,
+    )
 
 
 def base64_columns(curves: Sequence[PackedCurve], names: Sequence[str]) -> dict[str, str]:

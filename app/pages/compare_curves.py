@@ -11,6 +11,7 @@ from fastapi import Depends, Query
 
 from app.figures.compare import CompareInfo
 from app.figures.families import FIRST, Family, families
+from app.figures.groups import BY_SETTINGS, NOT_GROUPED
 from app.figures.packed import XAxis
 from app.figures.style import run_style
 from trainer.errors import FieldError, InvalidInput
@@ -22,8 +23,6 @@ X_WORDS: Mapping[XAxis, str] = {
     "seconds": "Training seconds",
     "wall": "Wall clock",
 }
-NOT_GROUPED = ("name", "training.seed")
-"""Fields that no grouping looks at: they tell replicates of one setting apart."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +78,15 @@ def curves_part(info: CompareInfo, view: CurvesView) -> CurvesPart:
     known = families([*recorded, *(name for name in view.metrics if name not in FIRST)])
     keys = {family.key for family in known}
     chosen = tuple(key for key in view.metrics if key in keys) or FIRST
+    fields = [found.path for found in info.differences if found.path not in NOT_GROUPED]
+    if view.group not in ("", BY_SETTINGS, *fields):
+        fields.append(view.group)
     live = {"queued", "running", "paused"}
     return CurvesPart(
         view=view,
         families=known,
         chosen=chosen,
-        group_fields=tuple(
-            found.path for found in info.differences if found.path not in NOT_GROUPED
-        ),
+        group_fields=tuple(fields),
         told={
             "runs": [
                 {

@@ -110,6 +110,83 @@ def test_values_that_are_not_finite_are_gaps(client: TestClient, seeded: Seeded)
     assert found["curves"][0]["ends_at"] == 3
 
 
+def replicates(client: TestClient, store: Store) -> list[int]:
+    """Three seeds of one setting, of which the last one ends early, and one of another."""
+    runs = []
+    for seed, lr, points in ((0, 0.1, 30), (1, 0.1, 30), (2, 0.1, 20), (0, 0.5, 30)):
+        spec = {
+            "dataset": {"name": "digits"},
+            "model": {"architecture": "tuneboard/small_cnn", "weights": "none"},
+            "optimizer": {"lr": lr},
+            "training": {"seed": seed},
+        }
+        run_id = client.post("/api/v1/runs?external=true", json=spec).json()["id"]
+        runs.append(run_id)
+        fill(store, run_id, [float(seed + lr)] * points)
+    return runs
+
+
+def test_groups_have_a_mean_a_band_and_the_number_of_runs(client: TestClient, store: Store) -> None:
+    runs = replicates(client, store)
+    query = "&".join(f"run={run_id}" for run_id in runs)
+    found = curves(client, f"{query}&metric=batch_loss&x=step&group=settings")
+    assert [(group["label"], group["runs"]) for group in found["groups"]] == [
+        ("optimizer.lr = 0.1", runs[:3]),
+        ("optimizer.lr = 0.5", runs[3:]),
+    ]
+    columns = {name: array("f", b64decode(text)) for name, text in found["columns"].items()}
+    for name, at_first, at_last in (
+        ("y", 1.1, 0.6),
+        ("low", 0.1, 0.1),
+        ("high", 2.1, 1.1),
+        ("runs", 3, 2),
+    ):
+        assert (columns[name][0], columns[name][29]) == pytest.approx((at_first, at_last)), name
+    assert found["ended"] == [{"run": runs[2], "metric": "batch_loss", "at": 20}]
+    assert [curve["of"] for curve in found["curves"]] == [3, 1]
+    spread = curves(client, f"{query}&metric=batch_loss&x=step&group=optimizer.lr&band=sd")
+    low = array("f", b64decode(spread["columns"]["low"]))
+    assert low[0] == pytest.approx(1.1 - 1)
+
+
+def test_a_run_of_a_group_that_has_no_value_is_named(client: TestClient, store: Store) -> None:
+    runs = replicates(client, store)
+    silent = client.post(
+        "/api/v1/runs?external=true",
+        json={
+            "dataset": {"name": "digits"},
+            "model": {"architecture": "tuneboard/small_cnn", "weights": "none"},
+            "optimizer": {"lr": 0.1},
+            "training": {"seed": 7},
+        },
+    ).json()["id"]
+    query = f"run={runs[0]}&run={silent}&metric=batch_loss&group=settings"
+    found = curves(client, query)
+    assert found["without"] == [{"run": silent, "metric": "batch_loss"}]
+    assert found["curves"][0]["of"] == 2
+
+
+def test_a_field_that_no_spec_has_is_refused_with_the_nearest(
+    client: TestClient, run_id: int
+) -> None:
+    answer = client.get(f"/api/v1/compare/curves?run={run_id}&metric=a&group=optimiser.lr")
+    problem = assert_problem(answer, 422)
+    assert "`optimizer.lr`" in problem["errors"][0]["remedy"]
+
+
+def test_spikes_of_a_group_survive_down_sampling(client: TestClient, store: Store) -> None:
+    runs = replicates(client, store)
+    for run_id, spike in ((runs[0], 40.0), (runs[1], -40.0)):
+        values = [math.sin(number / 900) for number in range(20_000)]
+        values[4_321] = spike
+        fill(store, run_id, values, "long")
+    query = f"run={runs[0]}&run={runs[1]}&metric=long&x=step&group=settings&points=100"
+    found = curves(client, query)
+    columns = {name: array("f", b64decode(text)) for name, text in found["columns"].items()}
+    assert len(columns["x"]) <= 100
+    assert (max(columns["high"]), min(columns["low"])) == (40.0, -40.0)
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [

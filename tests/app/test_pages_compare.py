@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -18,33 +19,52 @@ def test_without_runs_the_page_offers_to_choose(client: TestClient, seeded: Seed
     assert len(soup.select("#add-run option")) == 1 + 9
 
 
-def test_curves_are_overlaid_with_one_colour_a_run(client: TestClient, seeded: Seeded) -> None:
-    soup = page(client, f"/compare?run={seeded.scratch}&run={seeded.frozen}")
-    for name in ("accuracy", "loss"):
-        traces = figure_of(soup, f"compare-{name}")["data"]
-        assert [trace["meta"]["run"] for trace in traces] == [1, 1, 2, 2]
-        assert [trace["line"]["dash"] for trace in traces] == ["dash", "solid"] * 2
-        for trace in traces:
-            assert trace["line"]["color"] == run_style(trace["meta"]["run"]).colour
-            assert len(trace["x"]) == 12
-    assert texts(soup.select(".tag a:first-of-type")) == [
-        "small CNN from scratch",
-        "tf_efficientnet_lite0 frozen",
-    ]
-
-
-@pytest.mark.parametrize(("x", "last"), [("epoch", 12), ("step", 540), ("seconds", 10.8)])
-def test_the_axis_is_chosen_in_the_address(
-    client: TestClient, seeded: Seeded, x: str, last: float
+def test_the_script_is_told_each_runs_look_and_the_metrics_there_are(
+    client: TestClient, seeded: Seeded
 ) -> None:
-    soup = page(client, f"/compare?run=1&run=2&x={x}&cm=rows")
-    assert figure_of(soup, "compare-accuracy")["data"][0]["x"][-1] == pytest.approx(last, abs=1e-3)
-    (current,) = soup.select('[aria-labelledby="x-label"] a[aria-current="true"]')
-    assert current.text.lower().startswith(x[:4])
-    for link in soup.select(".segmented a"):
-        assert "run=1&run=2" in link["href"]
-    others = [link["href"] for link in soup.select('[aria-labelledby="x-label"] a')]
-    assert all("cm=rows" in href for href in others)
+    soup = page(client, f"/compare?run={seeded.scratch}&run={seeded.running}")
+    told = json.loads(soup.find(id="curves-told").string)
+    assert [(run["id"], run["colour"], run["is_live"]) for run in told["runs"]] == [
+        (run_id, run_style(run_id).colour, is_live)
+        for run_id, is_live in ((seeded.scratch, False), (seeded.running, True))
+    ]
+    assert [family["key"] for family in told["families"][:2]] == ["accuracy", "loss"]
+    boxes = {card["data-family"]: card.has_attr("hidden") for card in soup.select(".curve-card")}
+    assert boxes == {
+        "accuracy": False,
+        "loss": False,
+        "batch_learning_rate": True,
+        "batch_loss": True,
+        "learning_rate": True,
+    }
+    assert texts(soup.select(".tag a:first-of-type")) == ["small CNN from scratch", "growing"]
+
+
+def test_the_address_holds_what_the_curves_show_and_links_keep_it(
+    client: TestClient, seeded: Seeded
+) -> None:
+    query = "run=1&run=2&x=seconds&y=log&lines=val&smooth=0.6&metric=batch_loss&group=optimizer.lr"
+    soup = page(client, f"/compare?{query}&cm=rows")
+    form = soup.select_one("#curves-controls")
+    chosen = {
+        select["name"]: select.select_one("option[selected]")
+        for select in form.select("select")
+        if select.select_one("option[selected]")
+    }
+    assert {name: option["value"] for name, option in chosen.items()} == {
+        "lines": "val",
+        "x": "seconds",
+        "y": "log",
+        "group": "optimizer.lr",
+        "band": "minmax",
+    }
+    assert [box["value"] for box in form.select("input[checked]")] == ["batch_loss"]
+    assert form.select_one("input[type=range]")["value"] == "0.6"
+    for link in (*soup.select(".segmented a"), *soup.select(".tag .remove")):
+        assert "x=seconds" in link["href"], link
+    kept = {field["name"]: field["value"] for field in soup.select("form.actions input")}
+    assert kept["smooth"] == "0.6"
+    assert kept["cm"] == "rows"
 
 
 def test_matrices_share_a_scale_and_can_show_shares(client: TestClient, seeded: Seeded) -> None:
@@ -103,7 +123,7 @@ def test_running_runs_are_followed(client: TestClient, seeded: Seeded) -> None:
 def test_runs_without_any_figures_can_be_compared(client: TestClient, seeded: Seeded) -> None:
     soup = page(client, f"/compare?run={seeded.queued}&run={seeded.failed}&run={seeded.cancelled}")
     assert figure_of(soup, "compare-clock")["data"] == []
-    assert figure_of(soup, "compare-accuracy")["layout"]["annotations"]
+    assert [card["data-family"] for card in soup.select(".curve-card")] == ["accuracy", "loss"]
 
 
 def test_a_run_can_be_removed_and_unknown_ones_are_named(
@@ -114,7 +134,10 @@ def test_a_run_can_be_removed_and_unknown_ones_are_named(
     assert soup.select_one(".tag .remove")["href"] == "/compare?run=2&x=step"
 
 
-@pytest.mark.parametrize("query", ["run=x", "run=0", "run=1&x=fortnights", "run=1&cm=none"])
+@pytest.mark.parametrize(
+    "query",
+    ["run=x", "run=0", "run=1&x=fortnights", "run=1&cm=none", "run=1&smooth=1", "run=1&from=inf"],
+)
 def test_a_bad_query_is_refused_on_a_page(client: TestClient, query: str) -> None:
     page(client, f"/compare?{query}", 422)
 
@@ -126,8 +149,6 @@ def test_the_payload_holds_figures_table_and_warnings(
     assert [run["id"] for run in payload["runs"]] == [2, 1]
     assert payload["missing"] == [77]
     assert set(payload["figures"]) == {
-        "accuracy",
-        "loss",
         "wall_clock",
         "confusion_1",
         "confusion_2",
