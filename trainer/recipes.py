@@ -231,6 +231,8 @@ class _Steps:
             return
         after = self._after(given, path)
         waits_for = set(after).union(*(self._waits_for[name] for name in after))
+        if len(self.errors) > before:  # what it meant to wait for is not known
+            waits_for = set(self._waits_for)
         self._waits_for[given.name] = waits_for
         if (given.runs is None) == (given.vote is None):
             what = None if given.runs is None else len(given.runs)

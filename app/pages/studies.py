@@ -1,7 +1,8 @@
-"""A study's page: what it is for, and its runs."""
+"""A study's page: what it is for, its steps, and its runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -9,22 +10,90 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Request
 from starlette.responses import HTMLResponse
 
+from app.answers import StepOut, StepRunOut, StepVoteOut
 from app.dependencies import StoreDep
 from app.figures.compare import RUNS_LIMIT
 from app.pages.runs import RunsPage, RunsQuery, runs_context
 from app.pages.templating import render
-from store.rows import StudyRow
+from app.steps import step_outs
+from store.database import Store
+from store.rows import RunRow, StudyRow
+from store.runs import runs_by_ids
 from store.studies import get_study
 from store.values import ID_LIMIT
+from trainer.steps import MEASURES
+
+CHIPS = {"waiting": "queued", "running": "running", "ended": "succeeded", "skipped": "warning"}
+STOPS = "If one of its runs fails or is cancelled, the steps that wait for it are skipped."
+GOES_ON = "If one of its runs fails or is cancelled, later steps go on with those that succeeded."
 
 router = APIRouter(include_in_schema=False)
 
+StudyId = Annotated[int, Path(ge=1, le=ID_LIMIT)]
 
-@dataclass(frozen=True, kw_only=True)
-class StudyPage(RunsPage):
-    """What `pages/study.html` shows: a list of runs, and what they are for."""
+
+@dataclass(frozen=True)
+class ValueView:
+    """A run that could have been chosen, and its value."""
+
+    run: int
+    text: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class StepRunView:
+    """A run of a step, launched or yet to be."""
+
+    number: int | None
+    name: str
+    status: str
+    origin: str
+    """What it begins with and changes; empty where it begins with no other run."""
+    values: tuple[ValueView, ...]
+
+
+@dataclass(frozen=True)
+class VoteView:
+    """A vote of runs."""
+
+    what: str
+    result: str
+    members: tuple[str, ...]
+    reported: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StepView:
+    """A step as the page shows it."""
+
+    name: str
+    state: str
+    chip: str
+    waits: str
+    failing: str
+    reason: str
+    errors: tuple[str, ...]
+    runs: tuple[StepRunView, ...]
+    vote: VoteView | None
+
+
+@dataclass(frozen=True)
+class StepsPage:
+    """What `partials/study_steps.html` shows."""
 
     study: StudyRow
+    steps: tuple[StepView, ...]
+
+    @property
+    def is_voting(self) -> bool:
+        """Whether a vote is under way, of whose end no run tells."""
+        return any(step.vote is not None and step.state == "running" for step in self.steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPage(RunsPage, StepsPage):
+    """What `pages/study.html` shows: a study's steps, and a list of its runs."""
 
     @property
     def compare_query(self) -> str:
@@ -33,10 +102,87 @@ class StudyPage(RunsPage):
 
 
 @router.get("/studies/{study_id}", name="study_page")
-def study(
-    request: Request, store: StoreDep, study_id: Annotated[int, Path(ge=1, le=ID_LIMIT)]
-) -> HTMLResponse:
+def study(request: Request, store: StoreDep, study_id: StudyId) -> HTMLResponse:
     """Show a study."""
     found = get_study(store, study_id)
     listing = runs_context(store, RunsQuery(study=found.id))
-    return render(request, "pages/study.html", StudyPage(**vars(listing), study=found))
+    page = StudyPage(**vars(listing), study=found, steps=step_views(store, found))
+    return render(request, "pages/study.html", page)
+
+
+@router.get("/parts/studies/{study_id}", name="study_steps")
+def study_steps(request: Request, store: StoreDep, study_id: StudyId) -> HTMLResponse:
+    """Show the steps alone, for a page that is already open."""
+    found = get_study(store, study_id)
+    page = StepsPage(found, step_views(store, found))
+    return render(request, "partials/study_steps.html", page)
+
+
+def step_views(store: Store, found: StudyRow) -> tuple[StepView, ...]:
+    """Return a study's steps as its page shows them."""
+    if not found.steps:
+        return ()
+    runs = {run.id: run for run in runs_by_ids(store, found.run_ids)}
+    return tuple(_step(step, runs) for step in step_outs(found))
+
+
+def _step(step: StepOut, runs: Mapping[int, RunRow]) -> StepView:
+    waits = f"Waits for {', '.join(step.after)}." if step.after else "Waits for no other step."
+    return StepView(
+        name=step.name,
+        state=step.state,
+        chip=CHIPS[step.state],
+        waits=waits,
+        failing=STOPS if step.when_failed == "stop" else GOES_ON,
+        reason=step.reason,
+        errors=tuple(error["message"] for error in step.errors),
+        runs=tuple(_run(run, runs) for run in step.runs),
+        vote=None if step.vote is None else _vote(step.vote),
+    )
+
+
+def _run(run: StepRunOut, runs: Mapping[int, RunRow]) -> StepRunView:
+    row = None if run.run is None else runs[run.run]
+    origin = ""
+    if run.step is not None and run.metric is not None:
+        words = MEASURES[run.metric].words
+        origin = f"Begins with the spec of the run of {run.step} with the best {run.metric}"
+        origin += f" ({words})"
+        if run.chosen is not None:
+            value = next(one.value for one in run.values if one.run == run.chosen)
+            origin += f": run {run.chosen}, {runs[run.chosen].name}, {_number(run.metric, value)}"
+        origin += f". Changes {'; '.join(run.changes)}." if run.changes else ". Changes nothing."
+    return StepRunView(
+        number=run.run,
+        name=row.name if row else run.name,
+        status=row.status if row else "",
+        origin=origin,
+        values=tuple(
+            ValueView(one.run, _number(run.metric or "", one.value), one.run == run.chosen)
+            for one in run.values
+        ),
+    )
+
+
+def _vote(vote: StepVoteOut) -> VoteView:
+    how = f"ties to {vote.preferred}" if vote.method == "majority" else "of mean probabilities"
+    kind = "Majority vote" if vote.method == "majority" else "Vote"
+    what = f"{kind} of {', '.join(vote.voters)} on the {vote.split} images, {how}."
+    if vote.left_out:
+        what += f" Left out, as they did not succeed: {_numbers(vote.left_out)}."
+    result, members = "", ()
+    if vote.result is not None:
+        result = f"Accuracy {vote.result['accuracy']:.2%} on {vote.result['samples']} images"
+        members = tuple(
+            f"Run {one['run']} alone: {one['accuracy']:.2%}" for one in vote.result["members"]
+        )
+    reported = () if vote.published is None else vote.published.lines()
+    return VoteView(what, result, members, reported)
+
+
+def _number(metric: str, value: float) -> str:
+    return f"{value:.2%}" if metric.endswith("accuracy") else f"{value:.4g}"
+
+
+def _numbers(run_ids: list[int]) -> str:
+    return ", ".join(f"run {run_id}" for run_id in run_ids)

@@ -57,3 +57,63 @@ def test_a_wrong_study_is_refused(client):
 def test_an_unknown_study_is_not_found(client):
     assert_problem(client.get("/api/v1/studies/5"), 404)
     assert_problem(client.delete("/api/v1/studies/5"), 405)
+
+
+BEST = {"from": "best_of(one, best_val_loss)", "training": {"epochs": 4}}
+
+
+def test_a_study_in_steps_launches_its_first_step(client, bell):
+    reported = [{"metric": "accuracy", "value": 0.5, "kind": "measured"}]
+    body = {
+        "name": "Steps",
+        "priority": 2,
+        "study_data": "photos of their own",
+        "steps": [
+            {"name": "one", "runs": [SPEC], "when_failed": "stop"},
+            {"name": "two", "runs": [{**BEST, "reported": reported}]},
+        ],
+    }
+    answer = client.post("/api/v1/studies", json=body)
+    assert answer.status_code == 201, answer.text
+    study = answer.json()
+    assert [(step["name"], step["state"]) for step in study["steps"]] == [
+        ("one", "running"),
+        ("two", "waiting"),
+    ]
+    assert (study["steps"][0]["when_failed"], study["steps"][1]["after"]) == ("stop", ["one"])
+    assert [run["priority"] for run in study["runs"]] == [2]
+    assert not study["is_over"]
+    assert bell.rings == ["interactive", "train"]
+    assert client.get(f"/api/v1/studies/{study['id']}").json() == study
+
+
+def test_a_wrong_step_is_refused_by_its_path_and_launches_nothing(client, bell):
+    two = {"name": "two", "runs": [BEST]}
+    one = {"name": "one", "runs": [SPEC]}
+    for more, field in (
+        (
+            {"steps": [one, {**two, "runs": [{"from": "best_of(x, test_loss)"}]}]},
+            "steps.1.runs.0.from",
+        ),
+        (
+            {"steps": [{**one, "runs": [{**SPEC, "training": {"epochs": 0}}]}]},
+            "steps.0.runs.0.training.epochs",
+        ),
+        (
+            {"steps": [{**one, "runs": [{**SPEC, "dataset": {"name": "nothing"}}]}]},
+            "steps.0.runs.0.dataset.name",
+        ),
+        (
+            {"steps": [one, {**two, "runs": [{**BEST, "dataset": {"name": "nothing"}}]}]},
+            "steps.1.runs.0.dataset.name",
+        ),
+        ({"steps": [one], "runs": [SPEC]}, "steps"),
+        ({"steps": []}, "steps"),
+        ({"steps": ["one"]}, "steps.0"),
+        ({"steps": [one], "published": [None]}, "published"),
+        ({"runs": [SPEC], "study_data": "photos"}, "study_data"),
+    ):
+        problem = assert_problem(client.post("/api/v1/studies", json={"name": "x", **more}), 422)
+        assert [error["field"] for error in problem["errors"]] == [field]
+    assert client.get("/api/v1/studies").json()["studies"] == []
+    assert bell.rings == []
