@@ -3,7 +3,8 @@
 safetensors: the tensors, with class names, preprocessing and spec in the file's metadata;
 `trainer.trained.load_exported` reads it. torchscript: a program for `torch.jit.load` that maps
 normalised images, float32 [B, 3, S, S], to logits [B, C], with the same description beside it as
-the extra file `tuneboard.json`. Each is read back and compared with the original on real images
+the extra file `tuneboard.json`. onnx: the same for ONNX Runtime and others, see
+`trainer.onnx_export`. Each is read back and compared with the original on real images
 of the run's validation split before it gets its name.
 """
 
@@ -28,12 +29,13 @@ from torch.jit._trace import TracerWarning
 from trainer.datasets.manifest import load_manifest
 from trainer.errors import RunFailure
 from trainer.files import sync_folder
+from trainer.onnx_export import check_packages, in_fp32, run_onnx, write_onnx
 from trainer.program import answer
 from trainer.sources import Forward
 from trainer.trained import Device, Trained, load_exported, load_trained
 
-Format = Literal["safetensors", "torchscript"]
-FORMATS: tuple[Format, ...] = ("safetensors", "torchscript")
+Format = Literal["safetensors", "torchscript", "onnx"]
+FORMATS: tuple[Format, ...] = ("safetensors", "torchscript", "onnx")
 EXTRA_FILE = "tuneboard.json"
 _trace: Any = torch.jit.trace  # torch leaves both untyped
 _load: Any = torch.jit.load
@@ -57,10 +59,14 @@ def export(
     """Write the model to `out` and return what its check found.
 
     Raises:
-        RunFailure: If the run's files or images are gone, or the written file does not do what
-            the original does; then nothing is left at `out`.
+        RunFailure: If the run's files or images are gone, a package is missing, or the written
+            file does not do what the original does; then nothing is left at `out`.
     """
-    model = load_trained(attempt, device)
+    if form == "onnx":
+        check_packages()
+        model = in_fp32(load_trained(attempt, "cpu"))
+    else:
+        model = load_trained(attempt, device)
     samples = validation_samples(attempt, manifest, model.choices.evaluation_batch_size)
     squares = [model.prepare(file) for file in samples.files]
     original = model.probabilities(squares)
@@ -70,9 +76,12 @@ def export(
         if form == "safetensors":
             _write_safetensors(model, temporary)
             again = load_exported(temporary, device).probabilities(squares)
-        else:
+        elif form == "torchscript":
             _write_torchscript(model, temporary, squares)
             again = _run_torchscript(model, temporary, squares)
+        else:
+            write_onnx(model, temporary, squares)
+            again = run_onnx(model, temporary, squares)
         difference = float((again - original).abs().max())
         if difference > (0 if form == "safetensors" else TOLERANCE):
             raise RunFailure(

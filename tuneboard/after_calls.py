@@ -41,7 +41,7 @@ class JobCalls(Connection):
         return self._object("POST", f"runs/{run_id}/predictions", json={"folder": folder})
 
     def export(self, run_id: int, form: str) -> dict[str, Any]:
-        """Have a run's model written as safetensors or torchscript, and return the job."""
+        """Have a run's model written as safetensors, torchscript or onnx; return the job."""
         return self._object("POST", f"runs/{run_id}/exports", json={"format": str(form)})
 
     def vote(

@@ -42,7 +42,7 @@ from trainer.steps import VOTERS_LIMIT
 FOLDER_BODY_LIMIT_BYTES = 64 * 1024
 LOOK_S = 0.1
 WAIT_LIMIT_S = 30
-SUFFIXES = {"safetensors": "safetensors", "torchscript": "pt"}
+SUFFIXES = {"safetensors": "safetensors", "torchscript": "pt", "onnx": "onnx"}
 _STARTED: dict[int | str, dict[str, Any]] = {
     202: {"model": JobOut, "description": "Queued or at work; ask at `url` for more."}
 }
@@ -67,7 +67,7 @@ class ExportIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal["safetensors", "torchscript"] = Field(examples=["safetensors"])
+    format: Literal["safetensors", "torchscript", "onnx"] = Field(examples=["safetensors"])
 
 
 class VoteIn(BaseModel):

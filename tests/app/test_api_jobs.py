@@ -108,7 +108,7 @@ def test_an_export_is_queued(client, bell, trained):
     assert job.status_code == 202
     assert job.json()["request"] == {"format": "torchscript", "file": f"run-{trained}.pt"}
     assert bell.rings == ["interactive"]
-    problem = assert_problem(client.post(url, json={"format": "onnx"}), 422)
+    problem = assert_problem(client.post(url, json={"format": "tflite"}), 422)
     assert "safetensors" in problem["errors"][0]["expected"]
     assert_problem(client.post(url, content=b"format: x"), 415)
 

@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from PIL import Image
 from safetensors import safe_open
 
 from tests.trainer.runs import spec_with, train
-from trainer import export, predict
+from trainer import export, onnx_export, predict
 from trainer.datasets.manifest import load_manifest
 from trainer.errors import InvalidInput, RunFailure
+from trainer.onnx_export import in_fp32
 from trainer.trained import load_exported, load_trained
 
 
@@ -96,6 +98,45 @@ def test_an_exported_torchscript_program_gives_the_recorded_predictions(
         logits = program(model.inputs([model.prepare(f) for f in files_of(pictures, ids)]))
     assert torch.equal(logits.double().softmax(dim=1).float(), expected)
     assert json.loads(json.loads(about[export.EXTRA_FILE])["classes"]) == list(model.classes)
+
+
+@pytest.mark.parametrize("which", ["run", "frozen_run"])
+def test_an_exported_onnx_program_agrees_at_any_batch_size(which, pictures, request, tmp_path):
+    attempt = request.getfixturevalue(which)
+    file = tmp_path / "model.onnx"
+    said = export.export(attempt, pictures, file, "onnx")
+    assert said["checked_images"] == 9
+    assert said["precision"] == "fp32"
+    assert said["largest_difference"] < 1e-5
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    ids, _ = recorded(attempt)
+    model = in_fp32(load_trained(attempt))
+    squares = [model.prepare(f) for f in files_of(pictures, ids)]
+    session = InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    for count in (1, 4, 9):
+        inputs = model.inputs(squares[:count]).contiguous().numpy()
+        (logits,) = session.run(None, {"images": inputs})
+        found = torch.from_numpy(logits).softmax(dim=1)
+        assert torch.allclose(found, model.probabilities(squares[:count]), atol=1e-5)
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["classes"]) == list(model.classes)
+    assert json.loads(about["preprocessing"])["input_size_px"] == model.network.form.size_px
+
+
+def test_onnx_without_its_packages_names_the_command(run, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_export, "PACKAGES", ("onnx", "not_installed_here"))
+    with pytest.raises(RunFailure, match="pip install not_installed_here"):
+        export.export(run, pictures, tmp_path / "model.onnx", "onnx")
+
+
+def test_a_network_that_onnx_cannot_hold_is_refused(run, pictures, tmp_path, monkeypatch):
+    def give_up(*_args, **_options):
+        raise RuntimeError("no such operator\nand a long trace")
+
+    monkeypatch.setattr(torch.onnx, "export", give_up)
+    with pytest.raises(RunFailure, match=r"gave up on `tuneboard/small_cnn`: no such operator\."):
+        export.export(run, pictures, tmp_path / "model.onnx", "onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_metadata_of_an_exported_file_says_how_to_use_it(run, pictures, tmp_path):

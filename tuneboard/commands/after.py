@@ -23,6 +23,7 @@ class Format(StrEnum):
 
     SAFETENSORS = "safetensors"
     TORCHSCRIPT = "torchscript"
+    ONNX = "onnx"
 
 
 class Method(StrEnum):
