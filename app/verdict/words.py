@@ -133,10 +133,10 @@ def _images(samples: int) -> str:
 
 def _of_settings(found: Comparison, run: str, baseline: str, samples: int) -> str:
     gap = found.difference or 0.0
-    direction = "more" if gap >= 0 else "fewer"
+    direction = "more" if gap >= 0 else "less"
     told = (
-        f"Over {found.seeds[1]} seeds of {run} and {found.seeds[0]} of {baseline}, {run} is right "
-        f"on {points(abs(gap))} {direction} of {_images(samples)} on average, {_p(found)}: "
+        f"Over {found.seeds[1]} seeds of {run} and {found.seeds[0]} of {baseline}, {run} is on "
+        f"average {points(abs(gap))} {direction} accurate on {_images(samples)}, {_p(found)}: "
     )
     if found.finding == "undecided":
         return f"{told}not enough evidence that either of the settings is better."

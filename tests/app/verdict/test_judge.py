@@ -74,7 +74,7 @@ def test_four_seeds_a_side_speak_of_the_settings() -> None:
     assert line.found.finding == "better"
     assert "Over 4 seeds of “run 2” and 4 of “run 1”" in line.sentence
     assert "the settings of “run 2” are better" in line.sentence
-    assert "15.2 points more" in line.sentence
+    assert "on average 15.2 points more accurate on 200 images" in line.sentence
     assert line.seeds_note == ""
     assert line.missing == (0, 0)
 
