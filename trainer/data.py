@@ -71,6 +71,7 @@ class Split:
         pipeline: Pipeline | None = None,
         vertical_flip: float = 0.0,
         seed: int = 0,
+        fixed_epoch: int | None = None,
     ) -> None:
         """Look at `items` below `root`; nothing is decoded yet.
 
@@ -84,6 +85,7 @@ class Split:
             pipeline: Takes the place of `preset`.
             vertical_flip: Share of the training images mirrored top to bottom in the end.
             seed: Of order and augmentation.
+            fixed_epoch: Whose draws augment the fixed batches too; None: they are left alone.
         """
         self.items = tuple(items)
         self.labels = torch.tensor([item.label for item in self.items], dtype=torch.int64)
@@ -96,6 +98,7 @@ class Split:
             preset == "standard" if pipeline is None else pipeline.start != "square"
         )
         self._seed = seed
+        self._fixed_epoch = fixed_epoch
         self._budget = budget
         self._pool = pool
         self._frames: dict[int, Tensor] = {}
@@ -120,10 +123,10 @@ class Split:
         return [order[a:b] for a, b in batch_bounds(len(self), batch_size)[first:]]
 
     def fixed_batches(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all samples in the split's order, resized and centre-cropped."""
+        """Yield all samples in the split's order, resized and centre-cropped or augmented once."""
         starts = range(0, len(self), batch_size)
         groups = [list(range(at, min(at + batch_size, len(self)))) for at in starts]
-        return self._batches(groups, None)
+        return self._batches(groups, self._fixed_epoch)
 
     def flipped(self, index: int, epoch: int) -> bool:
         """Tell whether the flip preset mirrors a sample in an epoch."""

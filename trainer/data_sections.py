@@ -268,6 +268,14 @@ class AugmentationSpec(Section):
         le=1,
     )
 
+    validation: Literal["plain", "training"] = Field(
+        "plain",
+        title="Validation images",
+        description="plain: resized and centre-cropped. training: changed as training images are "
+        "(but not mixed), as some studies did; drawn once for each image, so that epochs can be "
+        "compared. Test images are always plain.",
+    )
+
     @field_validator("transforms", mode="before")
     @classmethod
     def _read_yaml(cls, value: object) -> object:
@@ -310,6 +318,22 @@ class AugmentationSpec(Section):
                 self.mix_probability,
                 "left out without MixUp and CutMix",
                 "Set `augmentation.mixup_alpha` or `augmentation.cutmix_alpha`.",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _validation_has_something_to_share(self) -> AugmentationSpec:
+        if (
+            self.validation == "training"
+            and self.preset == "none"
+            and not self.transforms
+            and not self.vertical_flip
+        ):
+            raise field_problem(
+                "validation",
+                self.validation,
+                "plain where training images are not changed",
+                "Choose an `augmentation.preset`, or list transforms.",
             )
         return self
 

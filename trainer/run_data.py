@@ -22,6 +22,7 @@ from trainer.sources import Features, Forward, Pixels, Source, compute_features
 from trainer.spec import ExperimentSpec
 from trainer.watch import StopRequest
 
+VALIDATION_EPOCH = 0  # of augmented validation images, which no training epoch draws like
 Splits = dict[str, tuple[Item, ...]]
 
 
@@ -68,14 +69,14 @@ class RunData:
         )
 
     def pixels(self, split: Literal["train", "val", "test"]) -> Pixels:
-        """Return a split's images; only those for training are augmented."""
+        """Return a split's images, those for training augmented, and for validation if asked."""
         spec = self.spec
         form = self.network.form
         root, seed = Path(self.manifest.root), spec.training.seed
         items, budget, device = self.splits[split], self._budget, self.choices.torch_device()
-        if split != "train":
-            return Pixels(Split(root, items, form, budget, self.pool), form, device)
         augmentation = spec.augmentation
+        if split == "test" or (split == "val" and augmentation.validation == "plain"):
+            return Pixels(Split(root, items, form, budget, self.pool), form, device)
         preset = augmentation.preset
         images = Split(
             root,
@@ -87,6 +88,7 @@ class RunData:
             pipeline=pipeline(augmentation, form, seed),
             vertical_flip=augmentation.vertical_flip,
             seed=seed,
+            fixed_epoch=VALIDATION_EPOCH if split == "val" else None,
         )
         classes = len(self.manifest.classes)
         mixer = Mixer(augmentation, classes, seed) if augmentation.mixes else None

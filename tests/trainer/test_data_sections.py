@@ -49,6 +49,17 @@ def test_transforms_out_of_the_table_are_refused_at_their_parameter(listed, fiel
     assert problem.expected
 
 
+def test_validation_like_training_needs_a_change_to_share():
+    problem = refusal(augmentation={"validation": "training", "mixup_alpha": 0.2})
+    assert problem.field == "augmentation.validation"
+    for change in (
+        {"preset": "flip"},
+        {"vertical_flip": 0.5},
+        {"transforms": [{"name": "AugMix"}]},
+    ):
+        assert spec(augmentation={"validation": "training", **change})
+
+
 def test_a_misspelt_transform_gets_the_nearest_name():
     problem = refusal(**transforms({"name": "RandomRotatio", "degrees": 3}))
     assert "`RandomRotation`" in problem.remedy

@@ -25,6 +25,10 @@ WAYS = {
             {"name": "ColorJitter", "brightness": 0.4},
         ],
     },
+    "validation images changed too": {
+        "augmentation__preset": "light",
+        "augmentation__validation": "training",
+    },
     "a preset of listed transforms upside down": {
         "augmentation__preset": "strong",
         "augmentation__vertical_flip": 0.5,
@@ -101,3 +105,30 @@ def test_features_of_a_frozen_backbone_are_not_kept_where_images_keep_changing(
     assert finish(start_child(pictures, tmp_path, spec)) == 0
     (started,) = of_kind(tmp_path, "run_started")
     assert started["resolved"]["feature_variants"] == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"preset": "flip"},
+        {"preset": "standard"},
+        {"preset": "none", "vertical_flip": 1.0},
+        {"preset": "none", "transforms": [{"name": "RandomInvert", "p": 1.0}]},
+    ],
+)
+def test_validation_images_are_changed_like_training_images_if_asked(pictures, tmp_path, change):
+    epochs, evaluated = {}, {}
+    for validation in ("plain", "training"):
+        spec = spec_with(training__epochs=2, optimizer__lr=1e-12, dataset__test_fraction=0.2)
+        spec["augmentation"] = {**change, "validation": validation}
+        assert finish(start_child(pictures, tmp_path / validation, spec)) == 0
+        epochs[validation] = of_kind(tmp_path / validation, "epoch_finished")
+        evaluated[validation] = {
+            event["split"]: event["loss"] for event in of_kind(tmp_path / validation, "evaluated")
+        }
+    for plain, changed in zip(epochs["plain"], epochs["training"], strict=True):
+        assert plain["train_loss"] == changed["train_loss"]
+        assert plain["val_loss"] != changed["val_loss"]
+    # Weights that hardly move: but for batch statistics, the images are the same in each epoch.
+    assert evaluated["training"]["val"] in [epoch["val_loss"] for epoch in epochs["training"]]
+    assert evaluated["plain"]["test"] == evaluated["training"]["test"]
