@@ -20,11 +20,11 @@ from app.answers import (
     QueueOut,
     RunOut,
     SeriesColumns,
-    StudyOut,
     WorkerOut,
 )
 from app.sampling import kept_indices
 from app.steps import step_outs
+from app.study_answers import StudyOut
 from store.database import Store
 from store.evaluations import evaluations
 from store.rows import (

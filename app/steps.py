@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.answers import RunValue, StepOut, StepRunOut, StepVoteOut
+from app.study_answers import RunValue, StepOut, StepRunOut, StepVoteOut
 from store.rows import StepRow, StudyRow
 from trainer.published import Published
 

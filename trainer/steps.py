@@ -62,7 +62,7 @@ class BestOf:
 
     def words(self) -> str:
         """Return what is chosen, as people read it."""
-        return f"the run of {self.step} with the best {self.metric}"
+        return f"the best run of {self.step} by {self.metric}"
 
 
 @dataclass(frozen=True)

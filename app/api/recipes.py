@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.answers import RecipeOut, RecipeRunOut, RecipesOut, RecipeStepOut, StudyOut
 from app.dependencies import BellDep, JsonBody, Owner, SettingsDep, StoreDep
 from app.outputs import run_outs, study_out
+from app.study_answers import RecipeOut, RecipeRunOut, RecipesOut, RecipeStepOut, StudyOut
 from app.submit import submit_recipe
 from store.runs import runs_by_ids
 from trainer.planning import SEEDS

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from app.answers import StudiesOut, StudyOut
 from app.api.runs import EXAMPLE_SPEC, NOTE_LIMIT
 from app.bodies import described_as, read_document
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.errors import field_error
 from app.outputs import run_outs, study_out
+from app.study_answers import StudiesOut, StudyOut
 from app.submit import submit_recipe, submit_study
 from store.runs import runs_by_ids
 from store.studies import get_study, list_studies

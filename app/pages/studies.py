@@ -10,22 +10,21 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Request
 from starlette.responses import HTMLResponse
 
-from app.answers import StepOut, StepRunOut, StepVoteOut
 from app.dependencies import StoreDep
 from app.figures.compare import RUNS_LIMIT
 from app.pages.runs import RunsPage, RunsQuery, runs_context
 from app.pages.templating import render
 from app.steps import step_outs
+from app.study_answers import StepOut, StepRunOut, StepVoteOut
 from store.database import Store
 from store.rows import RunRow, StudyRow
 from store.runs import runs_by_ids
 from store.studies import get_study
 from store.values import ID_LIMIT
-from trainer.steps import MEASURES
+from trainer.steps import BestOf
 
 CHIPS = {"waiting": "queued", "running": "running", "ended": "succeeded", "skipped": "warning"}
-STOPS = "If one of its runs fails or is cancelled, the steps that wait for it are skipped."
-GOES_ON = "If one of its runs fails or is cancelled, later steps go on with those that succeeded."
+SPLITS = {"val": "validation", "test": "test"}
 
 router = APIRouter(include_in_schema=False)
 
@@ -127,13 +126,20 @@ def step_views(store: Store, found: StudyRow) -> tuple[StepView, ...]:
 
 
 def _step(step: StepOut, runs: Mapping[int, RunRow]) -> StepView:
+    trouble = [
+        f"run {row.id} {'was cancelled' if row.status == 'cancelled' else row.status}"
+        for row in (runs[run.run] for run in step.runs if run.run is not None)
+        if row.status in {"failed", "cancelled"}
+    ]
+    if step.vote is not None and step.state == "ended" and step.vote.result is None:
+        trouble.append("its vote failed")
     waits = f"Waits for {', '.join(step.after)}." if step.after else "Waits for no other step."
     return StepView(
         name=step.name,
         state=step.state,
-        chip=CHIPS[step.state],
+        chip="warning" if step.state == "ended" and trouble else CHIPS[step.state],
         waits=waits,
-        failing=STOPS if step.when_failed == "stop" else GOES_ON,
+        failing=_failing(step, trouble),
         reason=step.reason,
         errors=tuple(error["message"] for error in step.errors),
         runs=tuple(_run(run, runs) for run in step.runs),
@@ -141,13 +147,24 @@ def _step(step: StepOut, runs: Mapping[int, RunRow]) -> StepView:
     )
 
 
+def _failing(step: StepOut, trouble: list[str]) -> str:
+    """Return what happens if something fails, or what happened when it did."""
+    stops = step.when_failed == "stop"
+    if trouble:
+        then = "it says to stop then" if stops else "later steps go on with what succeeded"
+        return f"In this step, {', '.join(trouble)}; {then}."
+    if step.state in {"ended", "skipped"}:
+        return ""
+    what = "its vote fails" if step.vote else "one of its runs fails or is cancelled"
+    then = "the steps that wait for it are skipped" if stops else "later steps go on without it"
+    return f"If {what}, {then}."
+
+
 def _run(run: StepRunOut, runs: Mapping[int, RunRow]) -> StepRunView:
     row = None if run.run is None else runs[run.run]
     origin = ""
     if run.step is not None and run.metric is not None:
-        words = MEASURES[run.metric].words
-        origin = f"Begins with the spec of the run of {run.step} with the best {run.metric}"
-        origin += f" ({words})"
+        origin = f"Begins with the spec of {BestOf(run.step, run.metric).words()}"
         if run.chosen is not None:
             value = next(one.value for one in run.values if one.run == run.chosen)
             origin += f": run {run.chosen}, {runs[run.chosen].name}, {_number(run.metric, value)}"
@@ -167,10 +184,11 @@ def _run(run: StepRunOut, runs: Mapping[int, RunRow]) -> StepRunView:
 def _vote(vote: StepVoteOut) -> VoteView:
     how = f"ties to {vote.preferred}" if vote.method == "majority" else "of mean probabilities"
     kind = "Majority vote" if vote.method == "majority" else "Vote"
-    what = f"{kind} of {', '.join(vote.voters)} on the {vote.split} images, {how}."
+    what = f"{kind} of {', '.join(vote.voters)} on the {SPLITS[vote.split]} images, {how}."
     if vote.left_out:
         what += f" Left out, as they did not succeed: {_numbers(vote.left_out)}."
-    result, members = "", ()
+    result = ""
+    members: tuple[str, ...] = ()
     if vote.result is not None:
         result = f"Accuracy {vote.result['accuracy']:.2%} on {vote.result['samples']} images"
         members = tuple(

@@ -53,11 +53,11 @@ def test_a_study_in_steps_says_what_waits_for_what(client, store, settings):
     assert SCRIPT_NAME in sweep
     assert "Waiting" in longer
     assert "Waits for sweep." in longer
-    assert "go on with those that succeeded" in longer
-    assert "the run of sweep with the best best_val_accuracy" in longer
+    assert "If one of its runs fails or is cancelled, later steps go on without it." in longer
+    assert "Begins with the spec of the best run of sweep by best_val_accuracy." in longer
     assert "Changes training.epochs 3." in longer
     assert "Majority vote of first, <script>" in vote
-    assert "the steps that wait for it are skipped" in vote
+    assert "If its vote fails, the steps that wait for it are skipped." in vote
     assert not soup.find("script", string=lambda text: text and "alert(1)" in text)
     assert "more may follow" in text_of(soup)
 
@@ -106,6 +106,8 @@ def test_cancelling_every_run_of_a_waiting_study_ends_it(client, store, settings
     assert [step["state"] for step in told["steps"]] == ["ended", "skipped", "skipped"]
     soup = page(client, f"/studies/{study['id']}")
     assert "None of the 2 runs of step sweep succeeded." in text_of(soup)
+    happened = f"run {first} was cancelled, run {second} was cancelled; later steps go on"
+    assert happened in text_of(soup)
     assert "more may follow" not in text_of(soup)
 
 

@@ -119,7 +119,7 @@ def test_what_is_sent_of_a_recipe_is_the_recipe(name: str) -> None:
 def test_a_recipe_in_steps_is_shown_and_followed(served: Served, meanwhile: Begin) -> None:
     shown = tuneboard("recipes", "show", "s5-cifar10").stdout
     assert "Step winner, after dropout sweep" in shown
-    assert "begins with the run of dropout sweep with the best best_val_accuracy" in shown
+    assert "begins with the best run of dropout sweep by best_val_accuracy" in shown
     assert "- vote of MobileNetV2" in tuneboard("recipes", "show", "s3-scratch-or-transfer").stdout
     tops = [0.5] * 7 + [0.9, 0.4, 0.3] + [0.6]
     meanwhile(lambda: train(served, tops))
