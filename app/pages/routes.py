@@ -5,6 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from app.pages.compare import router as compare
+from app.pages.compare_share import router as compare_share
+from app.pages.compare_time import router as compare_time
+from app.pages.compare_results import router as compare_results
 from app.pages.compare_verdict import router as compare_verdict
 from app.pages.datasets import router as datasets
 from app.pages.exports import router as exports
@@ -15,5 +18,18 @@ from app.pages.studies import router as studies
 from app.pages.workers import router as workers
 
 router = APIRouter()
-for part in (runs, launch, run, compare, compare_verdict, datasets, exports, studies, workers):
+for part in (
+    runs,
+    launch,
+    run,
+    compare,
+    compare_share,
+    compare_time,
+    compare_results,
+    compare_verdict,
+    datasets,
+    exports,
+    studies,
+    workers,
+):
     router.include_router(part)

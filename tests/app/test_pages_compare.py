@@ -15,8 +15,8 @@ from tests.seeding import Seeded
 
 def test_without_runs_the_page_offers_to_choose(client: TestClient, seeded: Seeded) -> None:
     soup = page(client, "/compare")
-    assert "Choose the runs to compare" in text_of(soup.select_one(".empty"))
-    assert len(soup.select("#add-run option")) == 1 + 9
+    assert "Choose the runs to compare" in text_of(soup.select_one(".lead"))
+    assert len(soup.select('#picker-list [name="run"]')) == 9
 
 
 def test_the_script_is_told_each_runs_look_and_the_metrics_there_are(
@@ -62,7 +62,7 @@ def test_the_address_holds_what_the_curves_show_and_links_keep_it(
     assert form.select_one("input[type=range]")["value"] == "0.6"
     for link in (*soup.select(".segmented a"), *soup.select(".tag .remove")):
         assert "x=seconds" in link["href"], link
-    kept = {field["name"]: field["value"] for field in soup.select("form.actions input")}
+    kept = {field["name"]: field["value"] for field in soup.select("#picker input[type=hidden]")}
     assert kept["smooth"] == "0.6"
     assert kept["cm"] == "rows"
 
@@ -85,17 +85,6 @@ def test_the_table_shows_best_and_final_apart(client: TestClient, seeded: Seeded
     assert rows[1][12] == "12.8 k"
     assert rows[1][6:8] == ["94.40 %", "3.40 %"]  # macro F1, calibration error
     assert "best" in soup.table.select("tbody tr")[2].find_all("td")[1]["class"]
-
-
-def test_only_what_differs_in_the_specs_is_listed(client: TestClient, seeded: Seeded) -> None:
-    soup = page(client, f"/compare?run={seeded.frozen}&run={seeded.tuned}")
-    table = soup.find(string="Fields of the specs that are not the same in all runs").find_parent(
-        "table"
-    )
-    found = {row.th.text: texts(row.find_all("td")) for row in table.select("tbody tr")}
-    assert found == {"freeze.layers": ["backbone", "none"], "optimizer.lr": ["0.001", "0.01"]}
-    same = page(client, "/compare?run=2")
-    assert "Add a second run" in text_of(same)
 
 
 def test_differing_validation_images_are_warned_of(client: TestClient, seeded: Seeded) -> None:

@@ -3,8 +3,9 @@
 import { startCurves } from "./curves.js";
 import { listen } from "./lib/live.js";
 import { refresher } from "./lib/regions.js";
-import { withView } from "./lib/view.js";
+import { startPicker } from "./picker.js";
 import { startSections } from "./sections.js";
+import { startSharing } from "./share.js";
 
 const DRAWN = new Set(["epoch_finished", "steps_recorded", "rewound"]);
 const REFRESHING = new Set([
@@ -13,9 +14,11 @@ const REFRESHING = new Set([
 
 const page = document.getElementById("compare");
 const runs = JSON.parse(page.dataset.liveRuns);
-const refresh = refresher(() => withView(page.dataset.live, location.search));
+const refresh = refresher(() => page.dataset.live + location.search);
 const drawEvent = document.getElementById("curves") ? startCurves() : () => {};
 startSections();
+startPicker();
+startSharing();
 
 if (Object.keys(runs).length) listen({ runs }, { run: take });
 
