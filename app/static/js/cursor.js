@@ -105,7 +105,7 @@ export class Cursor {
       row.append(mark(looks.get(ownerOf(curve))), label, kind, number);
       if (curve.low) {
         const band = document.createElement("span");
-        band.className = "faint";
+        band.className = "curve-hover-band";
         const runs = curve.runs[index];
         band.textContent = `${this.#value(curve.low[index], family)} to ${this.#value(curve.high[index], family)}, ${runs} of ${curve.of} ${curve.of === 1 ? "run" : "runs"}`;
         row.append(band);

@@ -62,7 +62,10 @@ export class Legend {
     const button = document.createElement("button");
     button.type = "button";
     button.dataset.owner = owner;
-    button.append(mark(look), look.label);
+    const label = document.createElement("span");
+    label.textContent = look.label;
+    button.title = look.label;
+    button.append(mark(look), label);
     for (const kind of ["pointerenter", "focus"]) button.addEventListener(kind, () => this.#calls.highlight(owner));
     for (const kind of ["pointerleave", "blur"]) button.addEventListener(kind, () => this.#calls.highlight(null));
     button.addEventListener("click", () => this.#calls.pin(owner));
