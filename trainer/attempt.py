@@ -319,7 +319,6 @@ class Attempt:
                     "images_at_once": images_at_once,
                     **network.form.describe(),
                     "memory_format": "channels_last",
-                    "deterministic": "on" if choices.device == "cpu" else "where possible",
                 },
                 resumed_from_step=self.resumed.step if self.resumed else None,
             )
@@ -342,6 +341,8 @@ class Attempt:
             f"Trains on {choices.device_name} in {choices.precision} with {choices.threads} "
             f"threads: {length.epochs} epochs of {length.steps_per_epoch} steps."
         )
+        if choices.deterministic == "on" and not self.spec.training.deterministic:
+            self.log.note("`training.deterministic: false` changes nothing on a CPU.")
 
     def _write_descriptions(self) -> None:
         """Write `spec.json` and `environment.json` beside the events."""

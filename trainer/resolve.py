@@ -22,6 +22,8 @@ CPU_EVALUATION_BATCH = 64  # activations still fit the caches' neighbourhood
 CUDA_EVALUATION_BATCH = 256
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Deterministic = Literal["on", "where possible", "off"]
+"""Some operations of a GPU have no repeatable version."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Choices:
     feature_variants: int = 0
     """Versions of each training image whose backbone features are kept: 0 where the backbone
     runs in every step, 1, or 2 where images are mirrored."""
+    deterministic: Deterministic = "on"
 
     def torch_device(self) -> torch.device:
         """Return the device as torch knows it."""
@@ -70,6 +73,7 @@ def resolve(spec: TrainingSpec, threads: int, batch_size: int) -> Choices:
             "Set `training.precision: auto`, or start a worker on a machine with a GPU.",
         )
     on_gpu = spec.device == "cuda" or (spec.device == "auto" and torch.cuda.is_available())
+    on_gpu_deterministic: Deterministic = "where possible" if spec.deterministic else "off"
     smallest = CUDA_EVALUATION_BATCH if on_gpu else CPU_EVALUATION_BATCH
     return Choices(
         device="cuda" if on_gpu else "cpu",
@@ -77,6 +81,7 @@ def resolve(spec: TrainingSpec, threads: int, batch_size: int) -> Choices:
         precision="fp32",
         threads=threads,
         evaluation_batch_size=max(smallest, batch_size),
+        deterministic=on_gpu_deterministic if on_gpu else "on",
     )
 
 
@@ -119,14 +124,18 @@ def restore(stored: dict[str, Any]) -> Choices:
 
 
 def apply(choices: Choices) -> None:
-    """Set torch up for the choices: threads, and repeatable operations wherever there are any."""
+    """Set torch up for the choices: threads, and whether operations are to be repeatable."""
     torch.set_num_threads(choices.threads)
     # The allocator need not fill what it hands out; our code reads nothing it has not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if choices.deterministic == "off":
+        torch.backends.cudnn.benchmark = True
+        torch.use_deterministic_algorithms(False)
+        return
     if choices.device == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
-    # Some CUDA operations have no repeatable version; they warn instead of ending the run.
+    # What has no repeatable version warns on a GPU instead of ending the run.
     torch.use_deterministic_algorithms(True, warn_only=choices.device == "cuda")
 
 

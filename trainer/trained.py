@@ -185,6 +185,6 @@ def _choices(resolved: Mapping[str, Any], device: Device) -> Choices:
     if choices.device == "cuda" and (device == "cpu" or not torch.cuda.is_available()):
         return replace(
             choices, device="cpu", device_name=resolve.cpu_name(), precision="fp32",
-            threads=resolve.available_threads(),
+            threads=resolve.available_threads(), deterministic="on",
         )  # fmt: skip
     return choices

@@ -173,6 +173,14 @@ class TrainingSpec(Section):
         "has it and the network gains by it, fp32 elsewhere; the run's page says which was taken. "
         "fp16: on a GPU only, with the loss scaled.",
     )
+    deterministic: bool = Field(
+        True,
+        title="Repeatable",
+        description="On a GPU only. yes: kernels that give the same numbers every time, wherever "
+        "there are any. no: whichever kernels are fastest, tried out in the first steps; the same "
+        "spec then gives slightly other numbers each time, and so does a run that is resumed. A "
+        "CPU repeats its numbers at no cost.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",
         title="Device",
@@ -199,6 +207,13 @@ class TrainingSpec(Section):
                 self.stop_after_epochs,
                 f"less than the run's {self.epochs} epochs",
                 "The run would end before it could be stopped early.",
+            )
+        if not self.deterministic and self.device == "cpu":
+            raise field_problem(
+                "deterministic",
+                self.deterministic,
+                "true on a CPU",
+                "Only a GPU has faster kernels to choose from.",
             )
         if self.precision == "fp16" and self.device == "cpu":
             raise field_problem(

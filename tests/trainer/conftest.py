@@ -21,4 +21,5 @@ def _torch_as_it_was():
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = False
     signal.signal(signal.SIGTERM, handler)

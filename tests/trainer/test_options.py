@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -11,8 +12,11 @@ from safetensors.torch import load_file
 from tests.trainer.runs import events, numbers, of_kind, spec_with, start_child, train
 from trainer import resolve
 from trainer.checkpoint import CheckpointFolder
+from trainer.errors import InvalidInput
 from trainer.loop import Training
+from trainer.parsing import parse_spec
 from trainer.sources import Forward
+from trainer.training_sections import TrainingSpec
 
 SECONDS_TO_END = 120
 
@@ -295,6 +299,37 @@ def test_wrong_class_weights_fail_the_run_by_name(pictures, tmp_path):
     assert train(pictures, tmp_path, options(loss__class_weights=[1, 2])) == 4
     (failed,) = of_kind(tmp_path, "run_failed")
     assert "`loss.class_weights` to be 3 numbers, one for each class" in failed["detail"]
+
+
+@pytest.mark.parametrize(("asked", "found"), [(True, "where possible"), (False, "off")])
+def test_a_gpu_chooses_faster_kernels_where_numbers_need_not_repeat(monkeypatch, asked, found):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "some GPU")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    choices = resolve.resolve(TrainingSpec(deterministic=asked), 1, 8)
+    assert choices.deterministic == found
+    assert resolve.restore(choices.describe()) == choices
+    resolve.apply(choices)
+    assert torch.are_deterministic_algorithms_enabled() == asked
+    assert torch.backends.cudnn.benchmark != asked
+    assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) == asked
+
+
+def test_a_cpu_repeats_its_numbers_whatever_is_asked(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    spec = options(training__deterministic=False, training__epochs=1)
+    assert train(pictures, tmp_path, spec) == 0
+    (started,) = of_kind(tmp_path, "run_started")
+    assert started["resolved"]["deterministic"] == "on"
+    notes = [event["message"] for event in of_kind(tmp_path, "log")]
+    assert "`training.deterministic: false` changes nothing on a CPU." in notes
+
+
+def test_a_run_meant_for_a_cpu_cannot_ask_for_a_gpus_kernels():
+    with pytest.raises(InvalidInput) as caught:
+        parse_spec(options(training__deterministic=False, training__device="cpu"))
+    (problem,) = caught.value.errors
+    assert (problem.field, problem.expected) == ("training.deterministic", "true on a CPU")
 
 
 def test_fp16_without_a_gpu_is_refused_at_the_start(pictures, tmp_path, monkeypatch):
