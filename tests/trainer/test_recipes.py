@@ -141,8 +141,9 @@ def test_what_is_wrong_with_a_recipe_is_named(data: dict, field: str) -> None:
     assert [error.field for error in caught.value.errors] == [field]
 
 
-def test_the_recipe_in_the_documents_is_valid() -> None:
+def test_the_recipes_in_the_documents_are_valid() -> None:
     text = (RECIPES.parent / "docs" / "recipes.md").read_text()
-    [example] = re.findall(r"```yaml\n(.*?)```", text, re.S)
-    [run] = as_recipe(yaml_data(example)).runs
+    [at_once, in_steps] = map(yaml_data, re.findall(r"```yaml\n(.*?)```", text, re.S))
+    [run] = as_recipe(at_once).runs
     assert run.reported[0].value == 0.791
+    assert [step.name for step in as_recipe(in_steps).steps] == ["sweep", "winner", "together"]
