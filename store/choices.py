@@ -12,7 +12,7 @@ from store.states import Status
 from store.tables import EVALUATIONS, METRIC_SUMMARIES, RUNS
 from store.votes import check_same_images
 from trainer.errors import Conflict
-from trainer.published import Published
+from trainer.published import DIFFERENCES_LIMIT, Published
 from trainer.steps import MEASURES, BestOf, Measure
 
 VOTES_FILE = "votes.csv"
@@ -128,5 +128,6 @@ def _published(
             differences += Published.model_validate(one).differences
     if left_out:
         differences.append(f"without the vote of run {', '.join(map(str, left_out))}")
-    changed = published.model_copy(update={"differences": tuple(dict.fromkeys(differences))[:20]})
+    told = tuple(dict.fromkeys(differences))[:DIFFERENCES_LIMIT]
+    changed = published.model_copy(update={"differences": told})
     return changed.model_dump(mode="json")

@@ -14,7 +14,7 @@ from trainer import catalogue
 from trainer.datasets.catalogue import catalogue_entries
 from trainer.errors import FieldError, InvalidInput
 from trainer.parsing import parse_spec
-from trainer.published import Published
+from trainer.published import DIFFERENCES_LIMIT, Published
 from trainer.recipe_runs import RecipeRun, RunOption, spec_fields
 from trainer.recipes import Recipe, RecipeStep, RecipeVote
 from trainer.spec import ExperimentSpec
@@ -137,7 +137,7 @@ def _planned_vote(
             recipe=recipe.key or recipe.name,
             reported=vote.given.reported,
             substitute=any(option.substitute for voter in options for option in voter),
-            differences=tuple(dict.fromkeys(differences)),
+            differences=tuple(dict.fromkeys(differences))[:DIFFERENCES_LIMIT],
         )
     return PlannedVote(vote.voters, vote.preferred, vote.given.method, vote.given.split, published)
 
@@ -177,7 +177,7 @@ def _option(
             recipe=recipe.key or recipe.name,
             reported=run.reported,
             substitute=stand_in is not None,
-            differences=tuple(differences),
+            differences=tuple(differences)[:DIFFERENCES_LIMIT],
         )
     planned = Planned(parse_spec(data), published, option.parent)
     return _Option(planned, theirs, tuple(differences), stand_in is not None)

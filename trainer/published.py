@@ -31,6 +31,9 @@ METRIC_WORDS: Mapping[Metric, str] = {
 }
 
 
+DIFFERENCES_LIMIT = 20
+
+
 class Reported(Section):
     """One number that a study's authors published of a run."""
 
@@ -55,7 +58,9 @@ class Published(Section):
         False, description="Whether another network or other weights stand in for the study's."
     )
     differences: tuple[str, ...] = Field(
-        (), max_length=20, description="Why the numbers are not comparable; empty: they are."
+        (),
+        max_length=DIFFERENCES_LIMIT,
+        description="Why the numbers are not comparable; empty: they are.",
     )
 
     @property

@@ -231,6 +231,26 @@ def test_choices_upon_choices_are_bounded() -> None:
     assert [error.field for error in caught.value.errors] == ["steps.2.runs"]
 
 
+def test_repetitions_are_bounded_as_well() -> None:
+    many = {"name": "s", "runs": [{"training": {"seed": seed}} for seed in range(101)]}
+    with pytest.raises(InvalidInput) as caught:
+        plan(recipe(many), seeds=10)
+    assert [error.field for error in caught.value.errors] == ["seeds"]
+
+
+def test_more_differences_than_can_be_told_are_cut() -> None:
+    runs = [
+        {"name": f"{epochs}", "training": {"epochs": epochs}, "augmentation": {"preset": "none"}}
+        for epochs in range(3, 33)
+    ]
+    reported = [{"metric": "accuracy", "value": 0.5, "kind": "measured"}]
+    vote = {"name": "vote", "vote": {"of": ["s"], "reported": reported}}
+    planned = plan(recipe({"name": "s", "runs": runs}, vote), epochs=2)[-1].vote
+    assert planned is not None
+    assert planned.published is not None
+    assert len(planned.published.differences) == 20
+
+
 def test_a_vote_may_name_a_run_that_begins_with_a_choice() -> None:
     named = {**WINNER, "runs": [{**WINNER["runs"][0], "name": "the winner"}]}
     vote = {"name": "vote", "vote": {"of": ["dropout 0.1", "the winner"], "method": "mean"}}
