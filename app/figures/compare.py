@@ -22,7 +22,7 @@ from store.runs import runs_by_ids
 from trainer.published import Reported
 from trainer.spec import flat_fields
 
-RUNS_LIMIT = 200
+RUNS_LIMIT = 500
 
 
 @dataclass(frozen=True)
@@ -148,16 +148,21 @@ def compare_figures(info: CompareInfo, cells: Cells = "counts") -> dict[str, Fig
         cells,
     )
     return {
-        "wall_clock": wall_clock_figure(
-            wall_clock_info(
-                [(info.labels[run.id], info.phases[run.id], run.elapsed_s) for run in info.runs]
-            )
-        ),
+        "wall_clock": clock_figure(info),
         **{
             f"confusion_{run_id}": confusion_figure(matrix)
             for run_id, matrix in zip(validated, matrices, strict=True)
         },
     }
+
+
+def clock_figure(info: CompareInfo) -> Figure:
+    """Return the seconds of the runs by phase."""
+    return wall_clock_figure(
+        wall_clock_info(
+            [(info.labels[run.id], info.phases[run.id], run.elapsed_s) for run in info.runs]
+        )
+    )
 
 
 def result_row(

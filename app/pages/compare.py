@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -11,17 +11,14 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse
 
 from app.dependencies import StoreDep
-from app.figures.compare import RUNS_LIMIT, CompareInfo, compare_figures, compare_info
-from app.figures.confusion import Cells
-from app.figures.style import Figure
+from app.figures.compare import RUNS_LIMIT, CompareInfo, compare_info
 from app.pages.compare_curves import CurvesPart, CurvesView, CurvesViewDep, curves_part
+from app.pages.compare_results import ResultsPart, ResultsView, ResultsViewDep, results_part
+from app.pages.compare_share import ADDING, SharePart, share_part
 from app.pages.templating import render
 from store.database import Store
-from store.rows import RunRow
-from store.runs import list_runs
 from store.values import ID_LIMIT
 
-PICKER_RUNS = 200
 DEFAULTS = {"cm": "counts"}
 """Parameters that an address leaves out where they have these values."""
 
@@ -33,15 +30,11 @@ class ComparePage:
     """What `pages/compare.html` shows."""
 
     info: CompareInfo
-    figures: Mapping[str, Figure]
     curves: CurvesPart
     kept: tuple[tuple[str, str], ...]
     """The address's parameters but the runs: links keep them."""
-    cells: Cells
-    others: tuple[RunRow, ...]
-    """Runs that could be added."""
-    best: Mapping[str, float]
-    """Column → the best value in it, where two or more runs have one."""
+    results: ResultsPart
+    share: SharePart
     runs_limit: int = RUNS_LIMIT
     section: str = "compare_page"
 
@@ -49,20 +42,6 @@ class ComparePage:
     def run_ids(self) -> tuple[int, ...]:
         """The runs shown, in order."""
         return tuple(run.id for run in self.info.runs)
-
-    @property
-    def has_reported(self) -> bool:
-        """Whether anything was reported of one of the runs by a recipe's authors."""
-        return any(row.reported_words for row in self.info.table)
-
-    @property
-    def confusions(self) -> tuple[tuple[int, Figure], ...]:
-        """The matrices of the runs that were evaluated, in the runs' order."""
-        return tuple(
-            (run_id, self.figures[f"confusion_{run_id}"])
-            for run_id in self.run_ids
-            if f"confusion_{run_id}" in self.figures
-        )
 
     @property
     def live_runs(self) -> dict[int, int]:
@@ -87,22 +66,17 @@ def compare_context(
     store: Store,
     run_ids: list[int],
     view: CurvesView,
-    cells: Cells,
+    results: ResultsView,
     kept: Sequence[tuple[str, str]] = (),
 ) -> ComparePage:
     """Gather the comparison of those runs."""
     info = compare_info(store, run_ids)
-    chosen = {run.id for run in info.runs}
     return ComparePage(
         info=info,
-        figures=compare_figures(info, cells),
         curves=curves_part(info, view),
-        kept=tuple((key, value) for key, value in kept if key != "run"),
-        cells=cells,
-        others=tuple(
-            row for row in list_runs(store, limit=PICKER_RUNS).rows if row.id not in chosen
-        ),
-        best=_best(info),
+        kept=tuple((key, value) for key, value in kept if key not in ADDING),
+        results=results_part(store, info, results),
+        share=share_part(store, info, kept),
     )
 
 
@@ -114,11 +88,11 @@ def compare(
     request: Request,
     store: StoreDep,
     view: CurvesViewDep,
+    results: ResultsViewDep,
     run: Runs = [],  # noqa: B006 - FastAPI copies it
-    cm: Cells = "counts",
 ) -> HTMLResponse:
     """Show a comparison, or the picker where no run is chosen."""
-    page = compare_context(store, run, view, cm, request.query_params.multi_items())
+    page = compare_context(store, run, view, results, request.query_params.multi_items())
     return render(request, "pages/compare.html", page)
 
 
@@ -127,31 +101,9 @@ def compare_live(
     request: Request,
     store: StoreDep,
     view: CurvesViewDep,
+    results: ResultsViewDep,
     run: Runs = [],  # noqa: B006 - FastAPI copies it
-    cm: Cells = "counts",
 ) -> HTMLResponse:
     """Show the parts that change, for a page that is already open."""
-    page = compare_context(store, run, view, cm, request.query_params.multi_items())
+    page = compare_context(store, run, view, results, request.query_params.multi_items())
     return render(request, "partials/compare_live.html", page)
-
-
-def _best(info: CompareInfo) -> dict[str, float]:
-    """Return the best of each column that has one; none for runs on different datasets."""
-    if len({row.dataset for row in info.table}) > 1:
-        return {}
-    best = {}
-    for column, better in (
-        ("best_val_accuracy", max),
-        ("final_val_accuracy", max),
-        ("test_accuracy", max),
-        ("macro_f1", max),
-        ("calibration_error", min),
-        ("best_val_loss", min),
-        ("training_s", min),
-        ("seconds_per_epoch", min),
-    ):
-        values = [getattr(row, column) for row in info.table]
-        known = [value for value in values if value is not None]
-        if len(known) > 1:
-            best[column] = better(known)
-    return best

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from app.pages.compare import router as compare
+from app.pages.compare_results import router as compare_results
 from app.pages.compare_share import router as compare_share
 from app.pages.compare_time import router as compare_time
-from app.pages.compare_results import router as compare_results
 from app.pages.compare_verdict import router as compare_verdict
 from app.pages.datasets import router as datasets
 from app.pages.exports import router as exports

@@ -1,6 +1,7 @@
 // What every page does: the theme, local times, figures, copy buttons.
 
 import { drawFigures, dropFigures, rethemeFigures } from "./charts.js";
+import { followFigureFiles } from "./figure-files.js";
 
 const root = document.documentElement;
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -62,7 +63,11 @@ function setUpCopying() {
       getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
     }
   });
-  for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+  showCopying(document);
+}
+
+function showCopying(part) {
+  for (const button of part.querySelectorAll("[data-copy]")) button.hidden = false;
 }
 
 /** Colours come as data: a style attribute would need a laxer content security policy. */
@@ -82,6 +87,7 @@ function setUpConfirming() {
 setUpTheme();
 setUpCopying();
 setUpConfirming();
+followFigureFiles();
 showLocalTimes(document);
 paintSwatches(document);
 drawFigures();
@@ -89,6 +95,7 @@ document.addEventListener("tuneboard:leaving", ({ target }) => dropFigures(targe
 document.addEventListener("tuneboard:swapped", ({ target }) => {
   showLocalTimes(target);
   paintSwatches(target);
+  showCopying(target);
   drawFigures(target);
 });
 document.querySelector("[data-error-summary]")?.focus();

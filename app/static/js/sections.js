@@ -23,16 +23,17 @@ export function startSections() {
     },
     { rootMargin: `${NEAR_PX}px` },
   );
-  for (const section of sections()) near.observe(section);
+  for (const section of sections()) if (!section.dataset.loaded) near.observe(section);
   document.addEventListener("click", followLink);
   document.addEventListener("change", followForm);
   document.addEventListener("submit", followForm);
   addEventListener("popstate", () => update());
   document.addEventListener("tuneboard:swapped", ({ target }) => {
     // New results of a run that still goes on are news for the parts as well.
-    if (target.id !== "compare-results") return;
+    if (target.id !== "compare-results" || !target.dataset.source) return;
     clearTimeout(timer);
-    timer = setTimeout(() => loaded().forEach((section) => load(section.id)), PAUSE_MS);
+    const others = () => loaded().filter((section) => section.id !== target.id);
+    timer = setTimeout(() => others().forEach((section) => load(section.id)), PAUSE_MS);
   });
 }
 
@@ -73,19 +74,19 @@ function followLink(event) {
   const wanted = new URL(link.href).search;
   const changed = changedKeys(link.closest("[data-part]").dataset.search, wanted);
   const values = new URLSearchParams(wanted);
-  show(Object.fromEntries([...changed].map((key) => [key, values.get(key)])), link.dataset.view);
+  show(Object.fromEntries([...changed].map((key) => [key, values.getAll(key)])), link.dataset.view);
 }
 
 function followForm(event) {
   const form = event.target.closest?.("form[data-view-form]");
   if (!form) return;
   event.preventDefault();
-  const fields = [...form.elements].filter((field) => field.name);
-  const reset = (form.dataset.resets ?? "").split(" ").filter(Boolean);
-  show({
-    ...Object.fromEntries(reset.map((key) => [key, null])),
-    ...Object.fromEntries(fields.map((field) => [field.name, field.value || null])),
-  });
+  const resets = (form.dataset.resets ?? "").split(" ").filter(Boolean);
+  const parameters = Object.fromEntries(resets.map((key) => [key, []]));
+  for (const { name } of form.elements) if (name) parameters[name] = [];
+  for (const field of form.querySelectorAll("[data-kept]")) delete parameters[field.name];
+  for (const [name, value] of new FormData(form)) if (value) parameters[name]?.push(value);
+  show(parameters);
 }
 
 async function load(id) {

@@ -1,11 +1,12 @@
 // Parameters of the page's address: changed, and compared.
 
-/** Return the query string with these parameters in place of its own; null takes one away. */
+/** Return the query string with these lists of values in place of its own; an empty one takes a
+parameter away. */
 export function withKeys(search, parameters) {
   const query = new URLSearchParams(search);
-  for (const [key, value] of Object.entries(parameters)) {
-    if (value === null || value === undefined) query.delete(key);
-    else query.set(key, value);
+  for (const [key, values] of Object.entries(parameters)) {
+    query.delete(key);
+    for (const value of values) query.append(key, value);
   }
   const text = query.toString();
   return text ? `?${text}` : "";
