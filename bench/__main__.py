@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from bench import pickup, series, web
+from bench import charts, compare, ingest, pickup, series, web
 
-MEASUREMENTS = {"web": web.measure, "pickup": pickup.measure, "series": series.measure}
+MEASUREMENTS = {
+    "web": web.measure,
+    "pickup": pickup.measure,
+    "series": series.measure,
+    "compare": compare.measure,
+    "ingest": ingest.measure,
+    "charts": charts.measure,
+}
 
 
 def main(wanted: list[str]) -> int:

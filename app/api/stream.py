@@ -15,7 +15,7 @@ from app.stream import Client, Tailer
 from store.values import ID_LIMIT
 from trainer.errors import FieldError, InvalidInput, TuneboardError
 
-RUNS_LIMIT = 200
+RUNS_LIMIT = 500
 RETRY_MS = 1_000
 SEND_TIMEOUT_S = 20.0  # a client whose connection takes nothing for so long is dropped
 
@@ -76,9 +76,9 @@ async def stream(
         list[Literal["runs", "datasets", "workers"]] | None,
         Query(description="Lists of which to send changed rows."),
     ] = None,
-    cursor: Annotated[str, Query(max_length=5000, description="`run:seq,…`: where to go on.")] = "",
+    cursor: Annotated[str, Query(max_length=12_000, description="`run:seq,…`: where to go on.")] = "",
     last_event_id: Annotated[
-        str, Header(max_length=5000, description="The `id` last received; before `cursor`.")
+        str, Header(max_length=12_000, description="The `id` last received; before `cursor`.")
     ] = "",
 ) -> Response:
     """Send events of runs (`event: run`) and changed rows of lists (`event: runs`, …).

@@ -157,6 +157,7 @@ class CurveFigure {
     const traces = curveTraces({ curves: this.curves, looks: this.looks, family: this.family, smooth: view.smooth });
     const isFirst = !this.plot.data;
     await Plotly.react(this.plot, traces, themedLayout(curveLayout(this.family, view)), CONFIG);
+    performance.mark("curves-drawn");
     if (isFirst) this.plot.on("plotly_relayout", (event) => this.#zoom(event));
     this.#say(this.curves.length ? "" : this.#emptyWords());
     this.card.querySelector("[data-note]").textContent = notes(this.answer, this.curves, labels()) || "\u00a0";
