@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.datasets.folder import LEADS_OUTSIDE, is_junk
 from trainer.datasets.images import is_image_name, probe, quiet_decoders
+from trainer.datasets.listing import LEADS_OUTSIDE, is_junk
 from trainer.errors import FieldError, InvalidInput
 from trainer.files import write_atomically
 from trainer.process import wait_passively

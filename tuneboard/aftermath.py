@@ -41,8 +41,8 @@ def image_files(paths: Sequence[Path]) -> list[tuple[str, Path]]:
     Raises:
         InvalidInput: If a path does not exist, or a folder holds no image.
     """
-    from trainer.datasets.folder import is_junk
     from trainer.datasets.images import is_image_name
+    from trainer.datasets.listing import is_junk
 
     found: list[tuple[str, Path]] = []
     for path in paths:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from store import datasets, lifecycle, runs
+from store import datasets, events, lifecycle, runs
 from store.database import Store
 from store.rows import RunRow
 from store.tables import RUNS
@@ -165,3 +165,25 @@ def finished() -> said.RunFinished:
         standalone_s=3.5,
         seconds=said.PhaseSeconds(),
     )
+
+
+def states(store: Store, run_id: int) -> list[str]:
+    rows = events.events_after(store, run_id, 0)
+    return [row.payload["status"] for row in rows if row.kind == "state"]
+
+
+class Clock:
+    """Monotonic seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def reap_twice(store: Store, max_losses: int = 20) -> list[int]:
+    clock, seen = Clock(), {}
+    assert lifecycle.reap(store, seen=seen, heartbeat_s=5, max_losses=max_losses, clock=clock) == []
+    clock.now += 10
+    return lifecycle.reap(store, seen=seen, heartbeat_s=5, max_losses=max_losses, clock=clock)

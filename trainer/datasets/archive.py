@@ -22,8 +22,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trainer.datasets.atomic import new_folder
-from trainer.datasets.folder import REPORT_EVERY_S, SPLIT_NAMES, is_junk
+from trainer.datasets.folder import REPORT_EVERY_S, SPLIT_NAMES
 from trainer.datasets.images import EXTENSIONS, is_image_name
+from trainer.datasets.listing import is_junk
 from trainer.datasets.manifest import Skipped
 from trainer.errors import FieldError, InvalidInput, TuneboardError
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainer.datasets.images import EXTENSIONS, Probe, is_image_name, probe, quiet_decoders
-from trainer.datasets.manifest import Item, Manifest, Skipped, Spread, content_fingerprint
+from trainer.datasets.images import Probe, probe, quiet_decoders
+from trainer.datasets.listing import Found, Listing, is_utf8, printable
+from trainer.datasets.manifest import Item, Manifest, Spread, content_fingerprint
 from trainer.errors import FieldError, InvalidInput
 
 Report = Callable[[dict[str, Any]], None]
@@ -30,8 +30,6 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-JUNK_NAMES = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini"}
-LEADS_OUTSIDE = "a link that leads outside the folders that may be read"
 REPORT_EVERY_S = 0.5
 BATCH = 256  # images handed to the threads at a time, so that 200,000 futures are never alive
 PROBLEMS_SHOWN = 10
@@ -72,11 +70,6 @@ def _none(allowed: str) -> str:
     return "" if allowed else " and lists none"
 
 
-def is_junk(name: str) -> bool:
-    """Tell whether an operating system left a file or folder of that name behind."""
-    return name.lower() in JUNK_NAMES or name.startswith("._")
-
-
 def scan_folder(
     root: str | os.PathLike[str],
     name: str,
@@ -105,9 +98,9 @@ def scan_folder(
     base = Path(root).resolve()
     if not base.is_dir():
         raise _refusal(field, source or str(root), "an existing folder", "Check the spelling.")
-    listing = _Listing(base, [base, *(Path(extra).resolve() for extra in extra_roots)])
+    listing = Listing(base, [base, *(Path(extra).resolve() for extra in extra_roots)])
     splits = _split_folders(base, listing, field, source or str(root))
-    found: dict[str, list[_Found]] = {}
+    found: dict[str, list[Found]] = {}
     classes: dict[str, list[str]] = {}
     for split, folder in splits.items():
         classes[split] = listing.class_names(folder)
@@ -144,98 +137,7 @@ def scan_folder(
     return manifest
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A file that has an image's name."""
-
-    path: str
-    label: str
-    file: str
-
-
-@dataclass
-class _Listing:
-    """Walks folders in sorted order; links may not lead out of the allowed ones."""
-
-    base: Path
-    allowed: list[Path]
-    skipped: list[Skipped] = field(default_factory=list)
-
-    def skip(self, path: str, reason: str) -> None:
-        self.skipped.append(Skipped(_printable(path), reason))
-
-    def folders(self, folder: Path) -> list[str]:
-        """Return the names of the folders in `folder`, hidden ones and junk left out."""
-        return sorted(
-            entry.name
-            for entry in self._entries(folder)
-            if _is_dir(entry) and not entry.name.startswith(".") and not is_junk(entry.name)
-        )
-
-    def class_names(self, folder: Path) -> list[str]:
-        """Return the classes in `folder`; loose images there are skipped and named."""
-        for entry in self._entries(folder):
-            if is_image_name(entry.name) and not _is_dir(entry) and not is_junk(entry.name):
-                self.skip(self._relative(entry.path), "lies in no class's folder")
-        return self.folders(folder)
-
-    def images(self, folder: Path, label: str) -> Iterator[_Found]:
-        """Yield the files below a class's folder that have an image's name."""
-        seen: set[str] = set()
-        pending = [str(folder)]
-        while pending:
-            current = pending.pop()
-            relative = self._relative(current)
-            real = os.path.realpath(current)
-            if real in seen:
-                self.skip(relative, "a link to a folder that was already read")
-                continue
-            seen.add(real)
-            below = []
-            for entry in self._entries(Path(current)):
-                if is_junk(entry.name):
-                    continue
-                path = self._relative(entry.path)
-                if _is_dir(entry):
-                    if entry.name.startswith("."):
-                        self.skip(path, "a hidden folder")
-                    else:
-                        below.append(entry.path)
-                elif (reason := self._why_not(entry)) is not None:
-                    self.skip(path, reason)
-                else:
-                    yield _Found(path, label, entry.path)
-            pending += reversed(below)
-
-    def _why_not(self, entry: os.DirEntry[str]) -> str | None:
-        """Return why a file is not even looked at, or None."""
-        if not is_image_name(entry.name):
-            return "its name ends in none of " + " ".join(EXTENSIONS)
-        if not _is_utf8(self._relative(entry.path)):
-            return "its path is not valid UTF-8"
-        if entry.is_symlink() and not self._is_allowed(os.path.realpath(entry.path)):
-            return LEADS_OUTSIDE
-        return None
-
-    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
-        if not self._is_allowed(os.path.realpath(folder)):
-            self.skip(self._relative(str(folder)), LEADS_OUTSIDE)
-            return []
-        try:
-            with os.scandir(folder) as entries:
-                return sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            self.skip(self._relative(str(folder)), f"cannot be read: {error.strerror or error}")
-            return []
-
-    def _is_allowed(self, real: str) -> bool:
-        return any(Path(real).is_relative_to(root) for root in self.allowed)
-
-    def _relative(self, path: str) -> str:
-        return Path(path).relative_to(self.base).as_posix()
-
-
-def _split_folders(base: Path, listing: _Listing, field: str, source: str) -> dict[str, Path]:
+def _split_folders(base: Path, listing: Listing, field: str, source: str) -> dict[str, Path]:
     """Return the folder of every split; just `train` where the classes lie directly in `base`."""
     folders = listing.folders(base)
     named = [name for name in folders if name.lower() in SPLIT_NAMES]
@@ -285,21 +187,21 @@ def _check_classes(
         raise _refusal(
             field,
             source,
-            f"a folder with at least two classes; it has only `{_printable(train[0])}`",
+            f"a folder with at least two classes; it has only `{printable(train[0])}`",
             "Add a folder for each further class.",
         )
     errors = [
-        FieldError(field, _printable(name), "a class whose name is valid UTF-8", "Rename it.")
+        FieldError(field, printable(name), "a class whose name is valid UTF-8", "Rename it.")
         for name in train
-        if not _is_utf8(name)
+        if not is_utf8(name)
     ]
     for split, names in classes.items():
         folder = splits[split].name
         errors += [
             FieldError(
                 field,
-                f"{folder}/{_printable(name)}",
-                f"in every split; `{folder}` has no folder for the class `{_printable(name)}`",
+                f"{folder}/{printable(name)}",
+                f"in every split; `{folder}` has no folder for the class `{printable(name)}`",
                 "Add images of it there, or remove the split to have one cut from `train`.",
             )
             for name in train
@@ -308,7 +210,7 @@ def _check_classes(
         errors += [
             FieldError(
                 field,
-                f"{folder}/{_printable(name)}",
+                f"{folder}/{printable(name)}",
                 f"a class that `{splits['train'].name}` has too",
                 "Add training images of it, or remove the folder.",
             )
@@ -347,7 +249,7 @@ def _check_no_class_is_empty(manifest: Manifest, splits: dict[str, Path], field:
         raise InvalidInput.of(*errors[:PROBLEMS_SHOWN])
 
 
-def _probe_all(images: list[_Found], report: Report | None) -> dict[str, Probe | str]:
+def _probe_all(images: list[Found], report: Report | None) -> dict[str, Probe | str]:
     """Return what each image is, by path; decoding releases Python's lock, so threads help."""
     results: dict[str, Probe | str] = {}
     said = 0.0
@@ -372,27 +274,6 @@ def _sizes(probes: list[Probe]) -> dict[str, Spread]:
         side: Spread(min(values), int(statistics.median(values)), max(values))
         for side, values in sides.items()
     }
-
-
-def _is_dir(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
-
-
-def _is_utf8(text: str) -> bool:
-    """Tell whether a name from the file system can be written as UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _printable(text: str) -> str:
-    """Return the name with bytes that are not UTF-8 written as escapes."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _names(names: Sequence[str]) -> str:
