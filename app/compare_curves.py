@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.figures.groups import BY_SETTINGS, Band, group_curve, grouped
 from app.figures.packed import (
+    PackedCurve,
     Window,
     XAxis,
     as_columns,
     base64_columns,
     best_point,
     last_known,
-    packed_curve,
+    packed_curves,
     packed_group,
     points_share,
     wall_seconds,
@@ -30,6 +31,7 @@ from trainer.errors import FieldError, InvalidInput, NotFound, nearest
 
 METRICS_LIMIT = 20
 CURVES_LIMIT = 100_000  # points of one curve
+BATCH_POINTS = 500_000  # held in memory at a time; 8 MB
 _X_COLUMN: dict[XAxis, Column] = {
     "epoch": "epochs",
     "step": "steps",
@@ -108,11 +110,12 @@ def _runs(store: Store, asked: Question, wanted: Sequence[str]) -> dict[str, Any
     """Return a curve a run and metric."""
     share = points_share(len(asked.run_ids) * max(1, len(wanted)), asked.points)
     best = best_epochs(store, asked.run_ids)
-    packed, curves = [], []
-    for one in _read(store, asked, asked.run_ids, wanted):
-        curve = packed_curve(one.xs, one.ys, asked.window, share)
-        packed.append(curve)
-        curves.append(
+    packed: list[PackedCurve] = []
+    curves: list[dict[str, Any]] = []
+    for batch in _batches(_read(store, asked, asked.run_ids, wanted)):
+        drawn = packed_curves([(one.xs, one.ys) for one in batch], asked.window, share)
+        packed += drawn
+        curves += (
             {
                 "run": one.run_id,
                 "metric": one.name,
@@ -122,12 +125,27 @@ def _runs(store: Store, asked: Question, wanted: Sequence[str]) -> dict[str, Any
                 "ends_at": curve.ends_at,
                 "best": best_point(best.get(one.run_id), one.epochs, one.xs, one.ys),
             }
+            for one, curve in zip(batch, drawn, strict=True)
         )
     return {
         "points_per_curve": share,
         "curves": curves,
         "columns": base64_columns(packed, ("x", "y")),
     }
+
+
+def _batches(found: Iterable[_Series]) -> Iterator[list[_Series]]:
+    """Yield the series some at a time, so that the longest of them do not fill the memory."""
+    batch: list[_Series] = []
+    points = 0
+    for one in found:
+        batch.append(one)
+        points += len(one.ys)
+        if points >= BATCH_POINTS:
+            yield batch
+            batch, points = [], 0
+    if batch:
+        yield batch
 
 
 def _groups(store: Store, asked: Question, wanted: Sequence[str]) -> dict[str, Any]:
@@ -148,12 +166,13 @@ def _groups(store: Store, asked: Question, wanted: Sequence[str]) -> dict[str, A
     packed, curves, ended, without = [], [], [], []
     for number, group in enumerate(groups):
         for name in wanted:
-            members = list(_read(store, asked, group.run_ids, [name]))
-            ends = {one.run_id: last_known(one.xs, one.ys) for one in members}
+            members = {
+                one.run_id: as_columns(one.xs, one.ys)
+                for one in _read(store, asked, group.run_ids, [name])
+            }
+            ends = {run_id: last_known(*columns) for run_id, columns in members.items()}
             curve = packed_group(
-                group_curve([as_columns(one.xs, one.ys) for one in members], asked.band),
-                asked.window,
-                share,
+                group_curve(list(members.values()), asked.band), asked.window, share
             )
             packed.append(curve)
             curves.append(

@@ -36,9 +36,24 @@ def kept_array(values: NDArray[Any], max_points: int) -> NDArray[Any]:
     """Return what `kept_indices` does, for a float column, as an array."""
     import numpy as np
 
-    count = len(values)
-    if count <= max_points:
-        return np.arange(count)
+    if len(values) <= max_points:
+        return np.arange(len(values))
+    indices, is_new = kept_rows(values[np.newaxis], max_points)
+    kept: NDArray[Any] = indices[0][is_new[0]]
+    return kept
+
+
+def kept_rows(values: NDArray[Any], max_points: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return which points to keep of several columns at once, as rows of indices in order.
+
+    An index may come twice in a row; the second result says where it is new.
+
+    Args:
+        values: [rows, points] float, with more points than `max_points`.
+    """
+    import numpy as np
+
+    rows, count = values.shape
     known = np.isfinite(values)
     has_gaps = not known.all()
     lows = np.where(known, values, np.inf) if has_gaps else values
@@ -48,24 +63,26 @@ def kept_array(values: NDArray[Any], max_points: int) -> NDArray[Any]:
     extremes = [_of_buckets(np.argmin, lows, room), _of_buckets(np.argmax, highs, room)]
     if has_gaps:
         gaps = _of_buckets(np.argmin, known, room)  # a bucket's first point where none is missing
-        extremes.append(np.where(known[gaps], extremes[0], gaps))
-    kept = np.empty(len(extremes) * len(extremes[0]) + 2, dtype=np.int64)
-    kept[0], kept[-1] = 0, count - 1
-    kept[1:-1] = np.sort(np.stack(extremes), axis=0).T.ravel()
-    is_new = np.empty(len(kept), dtype=bool)
-    is_new[0] = True
-    np.not_equal(kept[1:], kept[:-1], out=is_new[1:])
-    return kept[is_new]
+        extremes.append(np.where(np.take_along_axis(known, gaps, axis=1), extremes[0], gaps))
+    inner = np.sort(np.stack(extremes, axis=2), axis=2).reshape(rows, -1)
+    indices = np.empty((rows, inner.shape[1] + 2), dtype=np.int64)
+    indices[:, 0], indices[:, 1:-1], indices[:, -1] = 0, inner, count - 1
+    is_new = np.ones(indices.shape, dtype=bool)
+    np.not_equal(indices[:, 1:], indices[:, :-1], out=is_new[:, 1:])
+    return indices, is_new
 
 
-def _of_buckets(pick: Any, column: NDArray[Any], buckets: int) -> NDArray[Any]:
+def _of_buckets(pick: Any, columns: NDArray[Any], buckets: int) -> NDArray[Any]:
     """Return the index that `pick` finds in each of at most so many buckets of the inner points."""
     import numpy as np
 
-    inner = len(column) - 2
-    size = -(-inner // buckets)
-    whole = inner // size
-    found = pick(column[1 : 1 + whole * size].reshape(whole, size), axis=1)
-    found += np.arange(1, 1 + whole * size, size)
-    rest = column[1 + whole * size : -1]
-    return np.append(found, 1 + whole * size + pick(rest)) if len(rest) else found
+    rows, count = columns.shape
+    size = -(-(count - 2) // buckets)
+    whole = (count - 2) // size
+    end = 1 + whole * size
+    found: NDArray[Any] = pick(columns[:, 1:end].reshape(rows, whole, size), axis=2)
+    found += np.arange(1, end, size)
+    if end == count - 1:
+        return found
+    with_rest: NDArray[Any] = np.column_stack([found, end + pick(columns[:, end:-1], axis=1)])
+    return with_rest

@@ -234,6 +234,9 @@ def _chunks(run_id: int, name: str, points: SeriesPoints, first: int) -> list[di
     for start in range(0, len(points), CHUNK_POINTS):
         part = slice(start, start + CHUNK_POINTS)
         steps = points.steps[part]
+        packed: dict[str, bytes] = {
+            column: _pack(getattr(points, column)[part]) for column in _COLUMNS
+        }
         rows.append(
             {
                 "run_id": run_id,
@@ -242,7 +245,7 @@ def _chunks(run_id: int, name: str, points: SeriesPoints, first: int) -> list[di
                 "points": len(steps),
                 "first_step": min(steps),
                 "last_step": max(steps),
-                **{column: _pack(getattr(points, column)[part]) for column in _COLUMNS},
+                **packed,
             }
         )
     return rows

@@ -124,7 +124,7 @@ def _read_off(grid: NDArray[Any], xs: NDArray[Any], ys: NDArray[Any]) -> NDArray
     if not len(xs):
         return np.full(len(grid), np.nan)
     values = np.where(np.isfinite(ys), ys, np.nan)
-    found = np.interp(grid, xs, values, left=np.nan, right=np.nan)
+    found: NDArray[Any] = np.interp(grid, xs, values, left=np.nan, right=np.nan)
     at = np.minimum(np.searchsorted(xs, grid), len(xs) - 1)
     is_there = xs[at] == grid  # exactly so, whatever the next point is
     found[is_there] = values[at[is_there]]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.figures.groups import GroupCurve
-from app.sampling import kept_array
+from app.sampling import kept_array, kept_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,13 +60,12 @@ def as_columns(xs: array[Any], ys: array[Any]) -> tuple[NDArray[Any], NDArray[An
     return np.asarray(xs, dtype=np.float32), np.asarray(ys, dtype=np.float64)
 
 
-def last_known(xs: array[Any], ys: array[Any]) -> float | None:
+def last_known(xs: NDArray[Any], ys: NDArray[Any]) -> float | None:
     """Return x of the last point that has a value."""
     import numpy as np
 
-    column, values = as_columns(xs, ys)
-    known = np.flatnonzero(np.isfinite(values))
-    return float(column[known[-1]]) if len(known) else None
+    known = np.flatnonzero(np.isfinite(ys))
+    return float(xs[known[-1]]) if len(known) else None
 
 
 def windowed(xs: NDArray[Any], window: Window) -> slice:
@@ -78,27 +77,71 @@ def windowed(xs: NDArray[Any], window: Window) -> slice:
     return slice(max(0, first), max(0, end))
 
 
-def packed_curve(xs: array[Any], ys: array[Any], window: Window, max_points: int) -> PackedCurve:
-    """Return a series' points inside the window, at most `max_points` of them.
+def packed_curves(
+    series: Sequence[tuple[array[Any], array[Any]]], window: Window, max_points: int
+) -> list[PackedCurve]:
+    """Return the points of each series inside the window, at most `max_points` of them.
 
     Args:
-        xs: Never falling.
-        ys: As long; what is not finite becomes NaN, which is a gap.
+        series: (x, y) columns; x never falls, and what is not finite in y becomes NaN, a gap.
     """
+    found: dict[int, PackedCurve] = {}
+    alike: dict[int, list[int]] = {}
+    for place, (xs, ys) in enumerate(series):
+        if window == Window() and len(ys) > max_points:
+            alike.setdefault(len(ys), []).append(place)
+        else:
+            found[place] = _packed(*as_columns(xs, ys), window, max_points)
+    for places in alike.values():
+        together = _packed_together([as_columns(*series[place]) for place in places], max_points)
+        found.update(zip(places, together, strict=True))
+    return [found[place] for place in range(len(series))]
+
+
+def _packed(xs: NDArray[Any], ys: NDArray[Any], window: Window, max_points: int) -> PackedCurve:
+    ends_at = last_known(xs, ys)
+    part = windowed(xs, window)
+    xs, ys = xs[part], ys[part]
+    total = len(ys)
+    if total > max_points:
+        kept = kept_array(ys, max_points)
+        xs, ys = xs[kept], ys[kept]
+    return PackedCurve((xs, _drawn(ys)), total, ends_at)
+
+
+def _packed_together(
+    columns: Sequence[tuple[NDArray[Any], NDArray[Any]]], max_points: int
+) -> list[PackedCurve]:
+    """Return what `_packed` does of whole series of one length, in a third of the time."""
     import numpy as np
 
-    column, values = as_columns(xs, ys)
-    ends_at = last_known(xs, ys)
-    part = windowed(column, window)
-    column, values = column[part], values[part]
-    total = len(values)
-    if len(values) > max_points:
-        kept = kept_array(values, max_points)
-        column, values = column[kept], values[kept]
+    values = np.stack([ys for _, ys in columns])
+    is_whole = np.isfinite(values).all(axis=1)
+    found = {
+        place: _packed(*columns[place], Window(), max_points)
+        for place in np.flatnonzero(~is_whole).tolist()
+    }
+    whole = np.flatnonzero(is_whole).tolist()
+    if whole:
+        xs = np.stack([columns[place][0] for place in whole])
+        indices, is_new = kept_rows(values[is_whole], max_points)
+        x = np.take_along_axis(xs, indices, axis=1)[is_new]
+        y = _drawn(np.take_along_axis(values[is_whole], indices, axis=1)[is_new])
+        ends = np.cumsum(is_new.sum(axis=1)).tolist()
+        starts = [0, *ends[:-1]]
+        for place, start, end, last_x in zip(whole, starts, ends, xs[:, -1].tolist(), strict=True):
+            found[place] = PackedCurve((x[start:end], y[start:end]), values.shape[1], last_x)
+    return [found[place] for place in range(len(columns))]
+
+
+def _drawn(ys: NDArray[Any]) -> NDArray[Any]:
+    """Return the values as they are sent: float32, NaN where they are not finite."""
+    import numpy as np
+
     with np.errstate(over="ignore"):
-        drawn = values.astype(np.float32)
+        drawn = ys.astype(np.float32)
     drawn[~np.isfinite(drawn)] = np.nan
-    return PackedCurve((column, drawn), total, ends_at)
+    return drawn
 
 
 def packed_group(curve: GroupCurve, window: Window, max_points: int) -> PackedCurve:
