@@ -1,4 +1,4 @@
-"""Confusion matrices as heat maps: counts, or each row's shares."""
+"""Confusion matrices as heat maps, counts or each row's shares, and the difference of two."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.figures.style import (
     CONFUSION_SCALE,
+    DIFFERENCE_SCALE,
     Figure,
     axis,
     empty_figure,
@@ -18,6 +19,7 @@ from app.figures.style import (
 
 Cells = Literal["counts", "rows"]
 LABELLED_CELLS_LIMIT = 16  # classes; beyond, numbers in cells cannot be read
+NAMED_CLASSES_LIMIT = 40  # classes; beyond, their names at the axes cannot be read
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,6 @@ def confusion_figure(info: ConfusionInfo) -> Figure:
         return empty_figure(info.title, "Not evaluated yet.")
     size = len(info.classes)
     names = [escape(name) for name in info.classes]
-    ticks = {**named_ticks(info.classes), "showgrid": False, "range": [-0.5, size - 0.5]}
     shares = confusion_values(info.counts, "rows")
     values = confusion_values(info.counts, info.cells)
     cells = [
@@ -96,19 +97,105 @@ def confusion_figure(info: ConfusionInfo) -> Figure:
                 "%{customdata[0]} images, %{customdata[1]:.1%} of the class<extra></extra>",
             }
         ],
-        "layout": layout(
-            info.title,
-            axis("Predicted", **ticks, constrain="domain"),
-            axis(
-                "True",
-                **{**ticks, "range": [size - 0.5, -0.5]},
-                scaleanchor="x",
-                constrain="domain",
-            ),
-            hovermode="closest",
-            margin={"l": 60, "r": 8, "t": 40, "b": 50},
-        ),
+        "layout": _matrix_layout(info.title, info.classes),
     }
+
+
+def difference_figure(
+    title: str,
+    classes: Sequence[str],
+    first: Sequence[Sequence[int]],
+    second: Sequence[Sequence[int]],
+    cells: Cells,
+) -> Figure:
+    """Return the heat map of the second matrix less the first, on a scale with 0 in the middle."""
+    size = len(classes)
+    names = [escape(name) for name in classes]
+    before, after = confusion_values(first, cells), confusion_values(second, cells)
+    change = [
+        [b - a for a, b in zip(*rows, strict=True)] for rows in zip(before, after, strict=True)
+    ]
+    reach = max((abs(cell) for row in change for cell in row), default=0.0) or 1.0
+    return {
+        "data": [
+            {
+                "type": "heatmap",
+                "x": list(range(size)),
+                "y": list(range(size)),
+                "z": change,
+                "text": [[_change(cell, cells) for cell in row] for row in change],
+                "customdata": [
+                    [
+                        [first[true][predicted], second[true][predicted], names[true], name]
+                        for predicted, name in enumerate(names)
+                    ]
+                    for true in range(size)
+                ],
+                "texttemplate": "%{text}" if size <= LABELLED_CELLS_LIMIT else "",
+                "zmin": -reach,
+                "zmax": reach,
+                "colorscale": [list(stop) for stop in DIFFERENCE_SCALE],
+                "showscale": False,
+                "xgap": 1,
+                "ygap": 1,
+                "hovertemplate": "true %{customdata[2]}<br>predicted %{customdata[3]}<br>"
+                "%{customdata[0]} images before, %{customdata[1]} after<extra></extra>",
+            }
+        ],
+        "layout": _matrix_layout(title, classes),
+    }
+
+
+@dataclass(frozen=True)
+class Confused:
+    """A class that is taken for another, and how often by each of some runs."""
+
+    true: int
+    predicted: int
+    counts: tuple[int, ...]
+    """Images, one a run."""
+
+
+def confused_pairs(matrices: Sequence[Sequence[Sequence[int]]], limit: int) -> list[Confused]:
+    """Return the pairs of classes that are confused most, by the run that does so most.
+
+    Args:
+        matrices: Of runs with the same classes.
+    """
+    size = len(matrices[0]) if matrices else 0
+    found = [
+        Confused(true, predicted, tuple(counts[true][predicted] for counts in matrices))
+        for true in range(size)
+        for predicted in range(size)
+        if true != predicted and any(counts[true][predicted] for counts in matrices)
+    ]
+    found.sort(key=lambda one: (-max(one.counts), -sum(one.counts)))
+    return found[:limit]
+
+
+def _matrix_layout(title: str, classes: Sequence[str]) -> Figure:
+    size = len(classes)
+    ticks = {
+        **named_ticks(classes),
+        "showgrid": False,
+        "range": [-0.5, size - 0.5],
+        # Names that lie over each other cannot be read; hovering tells them, and the tables do.
+        "showticklabels": size <= NAMED_CLASSES_LIMIT,
+    }
+    return layout(
+        title,
+        axis("Predicted", **ticks, constrain="domain"),
+        axis("True", **{**ticks, "range": [size - 0.5, -0.5]}, scaleanchor="x", constrain="domain"),
+        hovermode="closest",
+        margin={"l": 60, "r": 8, "t": 40, "b": 50},
+    )
+
+
+def _change(change: float, cells: Cells) -> str:
+    if abs(change) < 0.0005:
+        return ""
+    text = f"{change:+.0f}" if cells == "counts" else f"{change:+.0%}"
+    return text.replace("-", "−")
 
 
 def _cell(count: int, share: float, cells: Cells) -> str:

@@ -52,6 +52,15 @@ CONFUSION_SCALE = (
     (1.0, "rgba(31,120,209,0.72)"),
 )
 
+# Orange for less, blue for more, nothing in the middle: told apart by colour-blind readers too.
+DIFFERENCE_SCALE = (
+    (0.0, "rgba(224,87,27,0.72)"),
+    (0.25, "rgba(224,87,27,0.40)"),
+    (0.5, "rgba(125,135,148,0.04)"),
+    (0.75, "rgba(31,120,209,0.40)"),
+    (1.0, "rgba(31,120,209,0.72)"),
+)
+
 
 @dataclass(frozen=True)
 class RunStyle:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from app.pages.compare import router as compare
+from app.pages.compare_classes import router as compare_classes
+from app.pages.compare_confusion import router as compare_confusion
+from app.pages.compare_flips import router as compare_flips
 from app.pages.compare_results import router as compare_results
 from app.pages.compare_share import router as compare_share
 from app.pages.compare_time import router as compare_time
@@ -25,6 +28,9 @@ for part in (
     compare,
     compare_share,
     compare_time,
+    compare_classes,
+    compare_confusion,
+    compare_flips,
     compare_results,
     compare_verdict,
     datasets,

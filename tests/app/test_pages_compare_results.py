@@ -72,7 +72,9 @@ def test_the_table_is_sorted_by_a_column(client: TestClient, seeded: Seeded) -> 
     soup = page(client, f"/compare?run=1&run=2&run=3&run={seeded.queued}&sort=-best_val_accuracy")
     names = cells(soup, "Run")
     assert names == [
-        "tf_efficientnet_lite0 fine-tuned", "small CNN from scratch", "tf_efficientnet_lite0 frozen",
+        "tf_efficientnet_lite0 fine-tuned",
+        "small CNN from scratch",
+        "tf_efficientnet_lite0 frozen",
         "waits for its turn",
     ]  # fmt: skip
     head = soup.select_one("#sort-best_val_accuracy")

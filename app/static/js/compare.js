@@ -1,6 +1,8 @@
 // The Compare page: curves of runs that still go on grow; the tables follow.
 
 import { startCurves } from "./curves.js";
+import { startMatrices } from "./confusion.js";
+import { startGalleries } from "./gallery.js";
 import { listen } from "./lib/live.js";
 import { refresher } from "./lib/regions.js";
 import { startPicker } from "./picker.js";
@@ -17,6 +19,8 @@ const runs = JSON.parse(page.dataset.liveRuns);
 const refresh = refresher(() => page.dataset.live + location.search);
 const drawEvent = document.getElementById("curves") ? startCurves() : () => {};
 startSections();
+startGalleries();
+startMatrices();
 startPicker();
 startSharing();
 

@@ -42,12 +42,15 @@ export function show(parameters, anchor = "") {
   const search = withKeys(location.search, parameters);
   if (search !== location.search) history.pushState(history.state, "", location.pathname + search + location.hash);
   const done = update();
-  if (anchor) {
-    const section = document.getElementById(anchor);
-    section?.scrollIntoView({ block: "start" });
-    if (section && !section.dataset.loaded && !loading.has(anchor)) done.push(load(anchor));
-    Promise.all(done).then(() => document.getElementById(`${anchor}-title`)?.focus({ preventScroll: true }));
-  }
+  if (!anchor) return;
+  const place = document.getElementById(anchor);
+  place?.scrollIntoView({ block: "start" });
+  if (place?.dataset.part && !place.dataset.loaded && !loading.has(anchor)) done.push(load(anchor));
+  Promise.all(done).then(() => {
+    const title = document.getElementById(`${anchor}-title`);
+    title?.scrollIntoView({ block: "nearest" });
+    title?.focus({ preventScroll: true });
+  });
 }
 
 function update() {
@@ -127,7 +130,13 @@ function swap(section, fresh, search) {
     (again || document.getElementById(`${next.id}-title`))?.focus({ preventScroll: true });
   }
   next.dispatchEvent(new CustomEvent("tuneboard:swapped", { bubbles: true }));
-  if (!window.Plotly) addEventListener("load", () => drawFigures(next), { once: true });
+  if (window.Plotly) tellDrawn(next);
+  else addEventListener("load", () => tellDrawn(next), { once: true });
+}
+
+function tellDrawn(section) {
+  drawFigures(section);
+  section.dispatchEvent(new CustomEvent("tuneboard:drawn", { bubbles: true }));
 }
 
 function fail(id, error) {
