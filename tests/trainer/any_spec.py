@@ -130,7 +130,7 @@ def _affordable(modules: tuple[str, ...]) -> dict[str, st.SearchStrategy[Any]]:
 
 
 def _module_names(architecture: str) -> tuple[str, ...]:
-    return catalogue.modules(architecture) or ("stem", "head")
+    return catalogue.modules(architecture) or ()
 
 
 def _mostly(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

@@ -23,7 +23,7 @@ from trainer.spec import spec_yaml
 from trainer.stepper import Stepper
 from trainer.watch import Interrupted, StopRequest
 
-EXAMPLES = int(os.environ.get("TUNEBOARD_SPECS", "60"))  # thousands find more, in an hour
+EXAMPLES = int(os.environ.get("TUNEBOARD_SPECS", "40"))  # thousands find more, in an hour
 MENDED_AT_MOST = 60
 STEPS = 2
 SHORT_RUN_STEPS = 6  # ends by itself, so that evaluations are seen too
@@ -53,7 +53,7 @@ def outcomes():
     """Count how examples end; a test that only ever refuses would show nothing."""
     counted = Counter()
     yield counted
-    if EXAMPLES >= 60:
+    if EXAMPLES >= 40:
         assert counted["trained"] >= EXAMPLES / 2, counted
         assert counted["mended"] >= EXAMPLES / 4, counted
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
 import torch
 from torch import nn
@@ -216,3 +218,10 @@ def test_the_children_of_resnet18_are_those_of_the_published_study():
 
 def test_the_catalogue_is_of_the_installed_versions():
     assert catalogue.versions() == installed_versions(), "run python -m trainer.build_catalogue"
+
+
+def test_the_catalogue_knows_the_modules_and_smallest_input_of_all():
+    with zipfile.ZipFile(catalogue.MODULES) as archive:
+        assert set(archive.namelist()) == set(catalogue.names())
+    unknown = [n for n in catalogue.names() if catalogue.entry(n).smallest_input_px is None]
+    assert unknown == []
