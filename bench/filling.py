@@ -11,8 +11,9 @@ from sqlalchemy import update
 
 from store import series
 from store.database import Store, open_store
+from store.rows import SeriesPoints
 from store.runs import create_run
-from store.series import Point
+from store.series import Point, columns_of
 from store.settings import Settings
 from store.tables import RUNS
 from trainer.parsing import parse_spec
@@ -51,7 +52,7 @@ def filled(folder: Path, runs: int, points: int) -> list[int]:
     return run_ids
 
 
-def curve(name: str, points: int, noise: random.Random) -> list[Point]:
+def curve(name: str, points: int, noise: random.Random) -> SeriesPoints:
     """Return a noisy curve of one metric."""
     top = 0.8 + 0.15 * noise.random()
     values = (
@@ -60,10 +61,10 @@ def curve(name: str, points: int, noise: random.Random) -> list[Point]:
         else 2.3 * math.exp(-5 * number / points) + abs(noise.gauss(0.03, 0.02))
         for number in range(1, points + 1)
     )
-    return [
+    return columns_of(
         Point(number * STEPS_PER_EPOCH, number, number * 3.1 + noise.random(), value)
         for number, value in enumerate(values, start=1)
-    ]
+    )
 
 
 def query_of(run_ids: Sequence[int]) -> str:

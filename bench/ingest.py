@@ -81,7 +81,7 @@ def _append(store: Store, run_id: int, batch: int) -> None:
         Point(step, step / 45, step / 9, 1 / step) for step in range(first + 1, first + BATCH + 1)
     ]
     with store.write() as conn:
-        series.append(conn, run_id, dict.fromkeys(NAMES, points))
+        series.append(conn, run_id, dict.fromkeys(NAMES, series.columns_of(points)))
 
 
 def _steps(batch: int) -> said.StepsRecorded:

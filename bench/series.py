@@ -41,7 +41,7 @@ def _fill(store: Store) -> list[int]:
     points = [Point(step, step / 10, step / 2, step * 0.5) for step in range(1, POINTS + 1)]
     with store.write() as conn:
         for run_id in run_ids:
-            series.append(conn, run_id, dict.fromkeys(NAMES, points))
+            series.append(conn, run_id, dict.fromkeys(NAMES, series.columns_of(points)))
         conn.exec_driver_sql(
             "CREATE TABLE bench_rows (run INT, name TEXT, step INT, epoch REAL, elapsed REAL, "
             "value REAL, PRIMARY KEY (run, name, step)) WITHOUT ROWID"

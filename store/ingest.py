@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from store import series
 from store.database import Store, upsert
-from store.series import Point
+from store.rows import SeriesPoints
 from store.states import PASSING_KINDS, LostRun, Status, owned
 from store.tables import EVALUATIONS, RUN_EVENTS, RUNS
 from store.values import plain_json
@@ -144,7 +144,7 @@ class _Batch:
 
     step: int
     changes: dict[str, Any] = field(default_factory=dict)
-    points: dict[str, list[Point]] = field(default_factory=dict)
+    points: dict[str, SeriesPoints] = field(default_factory=dict)
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -207,8 +207,13 @@ def _add(batch: _Batch, event: Event, attempt: int, steps_per_epoch: int | None)
             batch.step = event.step
             batch.changes["epoch"] = event.epoch
             for name in EPOCH_SERIES:
-                batch.points.setdefault(name, []).append(
-                    Point(event.step, event.epoch, event.elapsed_s, getattr(event, name))
+                _extend(
+                    batch.points,
+                    name,
+                    [event.step],
+                    [event.epoch],
+                    [event.elapsed_s],
+                    [getattr(event, name)],
                 )
         case said.Checkpointed():
             batch.changes |= {
@@ -225,15 +230,30 @@ def _add(batch: _Batch, event: Event, attempt: int, steps_per_epoch: int | None)
 
 
 def _add_steps(
-    points: dict[str, list[Point]], event: said.StepsRecorded, steps_per_epoch: int | None
+    points: dict[str, SeriesPoints], event: said.StepsRecorded, steps_per_epoch: int | None
 ) -> None:
+    epochs: list[float] = (
+        [step / steps_per_epoch for step in event.steps]
+        if steps_per_epoch
+        else [float(event.epoch)] * len(event.steps)
+    )
     for name, values in (("batch_loss", event.loss), ("batch_learning_rate", event.learning_rate)):
-        points.setdefault(name, []).extend(
-            Point(
-                step, step / steps_per_epoch if steps_per_epoch else event.epoch, elapsed_s, value
-            )
-            for step, elapsed_s, value in zip(event.steps, event.elapsed_s, values, strict=True)
-        )
+        _extend(points, name, event.steps, epochs, event.elapsed_s, values)
+
+
+def _extend(
+    points: dict[str, SeriesPoints],
+    name: str,
+    steps: Sequence[int],
+    epochs: Sequence[float],
+    elapsed_s: Sequence[float],
+    values: Sequence[float],
+) -> None:
+    columns = points.setdefault(name, SeriesPoints())
+    columns.steps.extend(steps)
+    columns.epochs.extend(epochs)
+    columns.elapsed.extend(elapsed_s)
+    columns.values.extend(values)
 
 
 def _payload(event: Event) -> Mapping[str, Any]:

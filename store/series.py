@@ -113,9 +113,18 @@ def summaries(store: Store, run_ids: Sequence[int]) -> dict[tuple[int, str], Sum
     return {(row.run_id, row.name): row for row in rows}
 
 
-def append(conn: Connection, run_id: int, new: Mapping[str, Sequence[Point]]) -> None:
+def columns_of(points: Iterable[Point]) -> SeriesPoints:
+    """Return points as `append` takes them."""
+    rows = [(point.step, point.epoch, point.elapsed_s, point.value) for point in points]
+    steps, epochs, elapsed, values = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return SeriesPoints(
+        array("i", steps), array("f", epochs), array("f", elapsed), array("d", values)
+    )
+
+
+def append(conn: Connection, run_id: int, new: Mapping[str, SeriesPoints]) -> None:
     """Append points to series of a run whose row is locked; called by `store.ingest`."""
-    new = {name: points for name, points in new.items() if points}
+    new = {name: points for name, points in new.items() if len(points)}
     if not new:
         return
     found = conn.execute(
@@ -129,9 +138,11 @@ def append(conn: Connection, run_id: int, new: Mapping[str, Sequence[Point]]) ->
     after: list[SummaryRow] = []
     for name, points in new.items():
         summary = known.get(name) or empty_summary(run_id, name)
-        columns = tails.get(name, SeriesPoints())
-        for point in points:
-            _add(columns, point)
+        columns = points
+        if name in tails:
+            columns = tails[name]
+            for column in _COLUMNS:
+                getattr(columns, column).extend(getattr(points, column))
         chunks += _chunks(run_id, name, columns, summary.points // CHUNK_POINTS)
         after.append(summarize(summary, points))
     upsert(conn, SERIES_CHUNKS, chunks, ("run_id", "name", "chunk"))
@@ -173,7 +184,7 @@ def truncate(
         dropped = True
         for table in (SERIES_CHUNKS, METRIC_SUMMARIES):
             conn.execute(delete(table).where(table.c.run_id == run_id, table.c.name == name))
-        append(conn, run_id, {name: kept})
+        append(conn, run_id, {name: columns_of(kept)})
     return dropped
 
 
@@ -182,30 +193,29 @@ def empty_summary(run_id: int, name: str) -> SummaryRow:
     return SummaryRow(run_id, name, 0, None, None, None, None, None)
 
 
-def summarize(summary: SummaryRow, points: Iterable[Point]) -> SummaryRow:
+def summarize(summary: SummaryRow, points: SeriesPoints) -> SummaryRow:
     """Return the summary with more points; those that are not finite count, but say nothing."""
+    values: Sequence[float] = points.values
+    epochs: Sequence[float] = points.epochs
+    if not all(map(math.isfinite, values)):
+        known = [pair for pair in zip(values, epochs, strict=True) if math.isfinite(pair[0])]
+        values, epochs = [value for value, _ in known], [epoch for _, epoch in known]
+    summary = replace(summary, points=summary.points + len(points))
+    if not values:
+        return summary
+    low, high = min(values), max(values)
     more_is_better = summary.name.endswith("accuracy")
-    last, best, best_epoch = summary.last, summary.best, summary.best_epoch
-    minimum, maximum = summary.minimum, summary.maximum
-    count = summary.points
-    for point in points:
-        count += 1
-        value = point.value
-        if not math.isfinite(value):
-            continue
-        last = value
-        minimum = value if minimum is None else min(minimum, value)
-        maximum = value if maximum is None else max(maximum, value)
-        if best is None or (value > best if more_is_better else value < best):
-            best, best_epoch = value, math.ceil(point.epoch)
+    best, best_epoch = summary.best, summary.best_epoch
+    found = high if more_is_better else low
+    if best is None or (found > best if more_is_better else found < best):
+        best, best_epoch = found, math.ceil(epochs[values.index(found)])
     return replace(
         summary,
-        points=count,
-        last=last,
+        last=values[-1],
         best=best,
         best_epoch=best_epoch,
-        minimum=minimum,
-        maximum=maximum,
+        minimum=low if summary.minimum is None else min(low, summary.minimum),
+        maximum=high if summary.maximum is None else max(high, summary.maximum),
     )
 
 
@@ -249,13 +259,6 @@ def _chunks(run_id: int, name: str, points: SeriesPoints, first: int) -> list[di
             }
         )
     return rows
-
-
-def _add(points: SeriesPoints, point: Point) -> None:
-    points.steps.append(point.step)
-    points.epochs.append(point.epoch)
-    points.elapsed.append(point.elapsed_s)
-    points.values.append(point.value)
 
 
 def _extend(points: SeriesPoints, columns: Sequence[bytes]) -> None:

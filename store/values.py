@@ -33,6 +33,9 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {plain_text(str(key)): plain_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
+        kinds = set(map(type, value))
+        if kinds == {int} or (kinds == {float} and all(map(math.isfinite, value))):
+            return value  # the long columns of a batch
         return [plain_json(item) for item in value]
     return value
 

@@ -37,7 +37,7 @@ def unpacked(found: dict[str, Any]) -> dict[tuple[int, str], tuple[list[float], 
 def fill(store: Store, run_id: int, values: list[float], name: str = "batch_loss") -> None:
     points = [Point(n, n / 100, n / 4, value) for n, value in enumerate(values, start=1)]
     with store.write() as conn:
-        series.append(conn, run_id, {name: points})
+        series.append(conn, run_id, {name: series.columns_of(points)})
 
 
 def test_curves_come_in_packed_columns(client: TestClient, seeded: Seeded) -> None:

@@ -14,7 +14,7 @@ from tests.store.helpers import queued
 def fill(store: Store, run_id: int, name: str, values: list[float]) -> None:
     points = [Point(n, n / 10, n / 2, value) for n, value in enumerate(values, start=1)]
     with store.write() as conn:
-        series.append(conn, run_id, {name: points})
+        series.append(conn, run_id, {name: series.columns_of(points)})
 
 
 def test_series_come_by_run_and_name(store: Store) -> None:
@@ -77,10 +77,22 @@ def test_truncating_at_the_end_changes_nothing(store: Store) -> None:
 )
 def test_the_best_is_the_maximum_of_accuracies(name: str, best: float, epoch: int) -> None:
     points = [Point(n, n, 0.0, value) for n, value in enumerate([1.0, 3.0, 2.0], start=1)]
-    summary = summarize(empty_summary(1, name), points)
+    summary = summarize(empty_summary(1, name), series.columns_of(points))
     assert (summary.best, summary.best_epoch, summary.last) == (best, epoch, 2.0)
 
 
 def test_the_best_step_is_counted_to_the_epoch_it_lies_in() -> None:
     points = [Point(5, 0.5, 0.0, 2.0), Point(15, 1.5, 0.0, 1.0), Point(20, 2.0, 0.0, 3.0)]
-    assert summarize(empty_summary(1, "batch_loss"), points).best_epoch == 2
+    assert summarize(empty_summary(1, "batch_loss"), series.columns_of(points)).best_epoch == 2
+
+
+def test_a_value_that_is_not_finite_counts_and_says_nothing() -> None:
+    nan, inf = float("nan"), float("inf")
+    points = [Point(n, n, 0.0, value) for n, value in enumerate([nan, 3.0, inf, 2.0, nan], start=1)]
+    first = summarize(empty_summary(1, "val_loss"), series.columns_of(points))
+    assert (first.points, first.best, first.best_epoch, first.last) == (5, 2.0, 4, 2.0)
+    assert (first.minimum, first.maximum) == (2.0, 3.0)
+    unchanged = summarize(first, series.columns_of([Point(6, 6, 0.0, nan)]))
+    assert (unchanged.points, unchanged.best, unchanged.last) == (6, 2.0, 2.0)
+    equal = summarize(first, series.columns_of([Point(7, 7, 0.0, 2.0)]))
+    assert equal.best_epoch == 4, "of equal ones the first is the best"

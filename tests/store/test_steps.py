@@ -366,7 +366,8 @@ def test_a_step_begins_once_however_many_look_at_the_same_time(
 
     with store.write() as conn:
         for run_id in study.run_ids:  # a value to choose by
-            series.append(conn, run_id, {"val_accuracy": [series.Point(1, 1.0, 1.0, 0.5)]})
+            points = series.columns_of([series.Point(1, 1.0, 1.0, 0.5)])
+            series.append(conn, run_id, {"val_accuracy": points})
         # Ending the step before, too, would make them wait for each other.
         conn.execute(update(STUDY_STEPS).where(STUDY_STEPS.c.name == "sweep").values(state="ended"))
     with ThreadPoolExecutor(lookers) as pool:
