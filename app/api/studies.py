@@ -48,6 +48,10 @@ class StudyIn(BaseModel):
     study_data: str = Field(
         "", max_length=500, description="What the reported numbers of `steps` were measured on."
     )
+    substitute: bool = Field(
+        False,
+        description="Launch what the runs of `steps` name as their `substitute` in place of them.",
+    )
     published: list[Published | None] = Field(
         default_factory=list,
         max_length=RUNS_LIMIT,
@@ -79,6 +83,8 @@ def _parsed(document: object) -> StudyIn:
         if study.study_data:
             expected = "left out in a study without steps"
             raise InvalidInput.of(FieldError("study_data", study.study_data[:80], expected))
+        if study.substitute:
+            raise InvalidInput.of(FieldError("substitute", True, "left out without `steps`"))
     elif study.runs is not None:
         raise InvalidInput.of(FieldError("steps", len(study.steps), "left out beside `runs`"))
     if study.published and (study.steps or len(study.published) != len(runs)):
@@ -111,6 +117,7 @@ def create(
             as_recipe(study.model_dump(include={"name", "note", "study_data", "steps"})),
             owner=owner,
             priority=study.priority,
+            substitute=study.substitute,
         )
     else:
         row = submit_study(

@@ -87,6 +87,20 @@ def test_a_study_in_steps_launches_its_first_step(client, bell):
     assert client.get(f"/api/v1/studies/{study['id']}").json() == study
 
 
+def test_a_study_in_steps_launches_what_stands_in_for_its_runs_where_asked(client):
+    run = {
+        "dataset": {"name": "digits"},
+        "model": {"architecture": "resnet18"},
+        "substitute": {"model": {"architecture": "tuneboard/small_cnn", "weights": "none"}},
+    }
+    body = {"name": "One", "steps": [{"name": "one", "runs": [run]}]}
+    for wanted, network in ((False, "resnet18"), (True, "tuneboard/small_cnn")):
+        study = client.post("/api/v1/studies", json={**body, "substitute": wanted}).json()
+        assert study["runs"][0]["spec"]["model"]["architecture"] == network
+    problem = client.post("/api/v1/studies", json={"name": "x", "runs": [SPEC], "substitute": True})
+    assert assert_problem(problem, 422)["errors"][0]["field"] == "substitute"
+
+
 def test_a_wrong_step_is_refused_by_its_path_and_launches_nothing(client, bell):
     two = {"name": "two", "runs": [BEST]}
     one = {"name": "one", "runs": [SPEC]}
