@@ -1,0 +1,79 @@
+"""axe-core finds nothing serious on any page, light or dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from store.comparisons import save_comparison
+from store.studies import create_study
+from tests.browser.conftest import Server
+from tests.seeding import SCRIPT_NAME, run_spec
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+PAGES = {
+    "runs": "/runs",
+    "no run matches": "/runs?q=nothing",
+    "launch": "/launch",
+    "finished run": "/runs/3",
+    "failed run": "/runs/4",
+    "running run": "/runs/7",
+    "comparison": "/compare?run=1&run=2&run=3&run=7",
+    "comparison of odd runs": "/compare?run=4&run=6&run=8",
+    "no comparison": "/compare",
+    "study": "/studies/1",
+    "datasets": "/datasets",
+    "dataset": "/datasets/digits",
+    "failed dataset": "/datasets/flowers",
+    "workers": "/workers",
+    "login": "/login",
+    "problem": "/nothing",
+}
+DRAWN = "[...document.querySelectorAll('.plot')].every(plot => plot.data)"
+BAD = ("serious", "critical")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def things(server: Server) -> None:
+    create_study(server.store, SCRIPT_NAME, "ann", [run_spec("one"), run_spec("two")], "a note")
+    save_comparison(server.store, SCRIPT_NAME, "run=1&run=2", "ann", "a note")
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def shown(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Iterator[Page]:
+    context = browser.new_context(
+        base_url=server.address,
+        viewport={"width": 1280, "height": 800},
+        color_scheme=request.param,
+        bypass_csp=True,  # axe is evaluated in the page
+    )
+    context.set_default_timeout(20_000)
+    yield context.new_page()
+    context.close()
+
+
+def problems(page: Page) -> list[str]:
+    """Return what axe calls serious or critical: rule, element and why."""
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{one['id']} {node['target']}: {node['failureSummary']}"
+        for one in found
+        for node in one["nodes"]
+        if (node["impact"] or one["impact"]) in BAD
+    ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious(shown: Page, name: str) -> None:
+    shown.goto(PAGES[name])
+    shown.wait_for_load_state("load")
+    for name in shown.evaluate("[...document.querySelectorAll('[data-part]')].map(one => one.id)"):
+        shown.evaluate("name => document.getElementById(name).scrollIntoView()", name)
+        expect(shown.locator(f"#{name}")).not_to_have_attribute("aria-busy", "true", timeout=20_000)
+    shown.wait_for_function(DRAWN)
+    shown.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+    assert problems(shown) == []
