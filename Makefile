@@ -11,7 +11,7 @@ JOBS ?= 2
 DATASET ?= digits
 PLACE = $(if $(PORT),--port $(PORT)) $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
 
-.PHONY: setup demo up test test-all sweep lint bench pins clean
+.PHONY: setup demo up test sweep lint bench pins clean
 
 setup: $(STAMP)
 
@@ -30,12 +30,9 @@ demo: $(STAMP)
 up: $(STAMP)
 	@$(BIN)/tuneboard up $(PLACE)
 
+# SWEEP=1 adds the sweep below, as CI does.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests
-
-# With the sweep below, as CI runs them: one summary for everything.
-test-all: $(STAMP)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "sweep or not sweep" tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup$(if $(SWEEP), -m "sweep or not sweep") tests
 
 # Every torchvision architecture and twenty families of timm's, frozen in every way.
 sweep: $(STAMP)
