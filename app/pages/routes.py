@@ -12,6 +12,7 @@ from app.pages.compare_results import router as compare_results
 from app.pages.compare_share import router as compare_share
 from app.pages.compare_time import router as compare_time
 from app.pages.compare_verdict import router as compare_verdict
+from app.pages.compare_vote import router as compare_vote
 from app.pages.datasets import router as datasets
 from app.pages.exports import router as exports
 from app.pages.launch import router as launch
@@ -33,6 +34,7 @@ for part in (
     compare_flips,
     compare_results,
     compare_verdict,
+    compare_vote,
     datasets,
     exports,
     studies,

@@ -8,6 +8,7 @@ import { refresher } from "./lib/regions.js";
 import { startPicker } from "./picker.js";
 import { startSections } from "./sections.js";
 import { startSharing } from "./share.js";
+import { followVote } from "./vote.js";
 
 const DRAWN = new Set(["epoch_finished", "steps_recorded", "rewound"]);
 const REFRESHING = new Set([
@@ -23,6 +24,7 @@ startGalleries();
 startMatrices();
 startPicker();
 startSharing();
+followVote();
 
 if (Object.keys(runs).length) listen({ runs }, { run: take });
 
