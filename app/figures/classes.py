@@ -90,7 +90,7 @@ def classes_figure(
                     [[escape(line.name), escape(label)] for _, label in runs] for line in lines
                 ],
                 "texttemplate": "%{text}" if is_labelled else "",
-                "zmin": 0,
+                "zmin": _floor(lines),
                 "zmax": 1,
                 "colorscale": [list(stop) for stop in CONFUSION_SCALE],
                 "showscale": False,
@@ -140,3 +140,9 @@ def class_bars_figure(
             barmode="group",
         ),
     }
+
+
+def _floor(lines: Sequence[ClassLine]) -> float:
+    """Return where the colours begin: the lowest value, down to a tenth, so that more differ."""
+    known = [value for line in lines for value in line.values if value is not None]
+    return min(0.9, int(min(known, default=0.0) * 10) / 10)

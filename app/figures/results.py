@@ -41,11 +41,18 @@ COLUMNS: tuple[Column, ...] = (
         "val",
         is_default=True,
     ),
-    Column("best_epoch", "at epoch", "whole", is_default=True),
-    Column("final_val_accuracy", "Final", "share", "Of the last epoch", "max", is_default=True),
+    Column("best_epoch", "Best epoch", "whole", is_default=True),
+    Column(
+        "final_val_accuracy",
+        "Final val. accuracy",
+        "share",
+        "Of the last epoch",
+        "max",
+        is_default=True,
+    ),
     Column(
         "test_accuracy",
-        "Test",
+        "Test accuracy",
         "share",
         "With the weights of the best epoch; beneath, Wilson's 95 % interval",
         "max",
@@ -63,7 +70,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("best_val_loss", "Lowest val. loss", "number", "", "min"),
     Column("epochs", "Epochs", "whole", "Epochs done"),
     Column("training_s", "Trained for", "seconds", "Without queueing", "min", is_default=True),
-    Column("seconds_per_epoch", "per epoch", "seconds", "", "min", is_default=True),
+    Column("seconds_per_epoch", "Per epoch", "seconds", "", "min", is_default=True),
     Column(
         "standalone_s",
         "Standalone",
@@ -73,7 +80,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("target_s", "Time to target", "seconds", "Until the target accuracy was reached", "min"),
     Column("parameters_total", "Parameters", "large"),
-    Column("parameters_trained", "trained", "large", "Parameters trained", is_default=True),
+    Column("parameters_trained", "Parameters trained", "large", is_default=True),
     Column("device", "Device", "text"),
     Column("dataset", "Dataset", "text"),
     Column("reported", "Reported by the authors", "text"),
@@ -120,17 +127,24 @@ def result_lines(
     ]
 
 
-def accuracy_intervals(rows: Sequence[EvaluationRow]) -> dict[tuple[int, str], Interval]:
-    """Return Wilson's 95 % interval of each accuracy, by run and split."""
+def accuracy_intervals(
+    rows: Sequence[ResultRow], evaluated: Sequence[EvaluationRow]
+) -> dict[tuple[int, str], Interval]:
+    """Return Wilson's 95 % interval of each accuracy in the table, by run and split.
+
+    Args:
+        evaluated: Tell the number of images; a run without has no interval yet.
+    """
     from app.statistics.proportions import wilson  # nobody loads the statistics at start-up
 
-    return {
-        (row.run_id, row.split): wilson(
-            sum(cells[index] for index, cells in enumerate(row.confusion)), row.samples
-        )
-        for row in rows
-        if row.samples
-    }
+    samples = {(one.run_id, one.split): one.samples for one in evaluated}
+    found = {}
+    for row in rows:
+        for split, value in (("val", row.best_val_accuracy), ("test", row.test_accuracy)):
+            count = samples.get((row.run_id, split))
+            if value is not None and count:
+                found[row.run_id, split] = wilson(value * count, count)
+    return found
 
 
 def time_to_target(points: SeriesPoints, target: float) -> float | None:
@@ -146,7 +160,7 @@ def time_to_target(points: SeriesPoints, target: float) -> float | None:
 
 
 def best_values(lines: Sequence[ResultLine]) -> dict[str, float]:
-    """Return the best of each column that has one; none for runs on different datasets."""
+    """Return the best of each column whose values differ; none for runs on different datasets."""
     if len({line.row.dataset for line in lines}) > 1:
         return {}
     best = {}
@@ -155,7 +169,7 @@ def best_values(lines: Sequence[ResultLine]) -> dict[str, float]:
         known = [
             value for line in lines if isinstance(value := line.values[column.key], int | float)
         ]
-        if column.better is not None and len(known) > 1:
+        if column.better is not None and len(set(known)) > 1:
             best[column.key] = choose(known)
     return best
 

@@ -149,7 +149,7 @@ def results_part(store: Store, info: CompareInfo, view: ResultsView) -> ResultsP
             run_id: time_to_target(found, view.target / 100)
             for (run_id, _), found in points.items()
         }
-    lines = result_lines(info.table, accuracy_intervals(info.evaluations), reached)
+    lines = result_lines(info.table, accuracy_intervals(info.table, info.evaluations), reached)
     keys = set(view.columns) or _default_keys(info, view)
     return ResultsPart(
         view,

@@ -34,10 +34,10 @@ def test_best_and_final_stand_apart_and_the_best_is_marked(
 ) -> None:
     soup = page(client, "/compare?run=1&run=2&run=3")
     assert columns(soup) == [
-        "Run", "Status", "Best val. accuracy", "at epoch", "Final", "Trained for", "per epoch",
-        "trained",
+        "Run", "Status", "Best val. accuracy", "Best epoch", "Final val. accuracy", "Trained for",
+        "Per epoch", "Parameters trained",
     ]  # fmt: skip
-    assert cells(soup, "trained") == ["1.23 M", "12.8 k", "1.23 M"]
+    assert cells(soup, "Parameters trained") == ["1.23 M", "12.8 k", "1.23 M"]
     assert [" (best)" in one for one in cells(soup, "Best val. accuracy")] == [False, False, True]
     assert [" (best)" in one for one in cells(soup, "Trained for")] == [False, True, False]
 
@@ -50,7 +50,7 @@ def test_accuracies_have_wilsons_interval(
         store, settings, "a", answers(items, range(9)), test=answers(items, range(4))
     )
     soup = page(client, f"/compare?run={run.id}")
-    for title, right in (("Best val. accuracy", 81), ("Test", 86)):
+    for title, right in (("Best val. accuracy", 81), ("Test accuracy", 86)):
         low, high = binomtest(right, 90).proportion_ci(method="wilson")
         assert cells(soup, title)[0].endswith(f"{low * 100:.1f}–{high * 100:.1f}")
 

@@ -68,6 +68,7 @@ class Server:
 
     address: str
     store: Store
+    settings: Settings
     seeded: Seeded
     streams: StreamCounter
     _names: Counter[str] = field(default_factory=Counter)
@@ -106,7 +107,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     while not running.started and time.monotonic() < deadline:
         time.sleep(0.02)
     assert running.started, "the server did not start"
-    yield Server(f"http://127.0.0.1:{port}", store, seeded, streams)
+    yield Server(f"http://127.0.0.1:{port}", store, settings, seeded, streams)
     running.should_exit = True
     thread.join(15)
     listening.close()
