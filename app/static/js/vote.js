@@ -11,9 +11,9 @@ export function followVote() {
     const given = new FormData(form);
     const method = given.get("vote_by");
     show({
-      vote: given.getAll("vote").join(","),
-      vote_by: method === "majority" ? null : method,
-      vote_prefer: given.get("vote_prefer") || null,
+      vote: [given.getAll("vote").join(",")],
+      vote_by: method === "majority" ? [] : [method],
+      vote_prefer: given.getAll("vote_prefer").filter(Boolean),
     });
   });
   document.addEventListener("change", ({ target }) => {
