@@ -175,9 +175,9 @@ def against_best(asked: Ballot, votes: Votes, labels: Mapping[int, str], split: 
         split_chose_epoch=split == "val",
         split_reason="",
         baseline=Candidate(
-            best.run_id, labels[best.run_id], "best", votes.right[votes.best], can_launch=False
+            best.run_id, labels[best.run_id], 0, votes.right[votes.best], can_launch=False
         ),
-        others=(Candidate(VOTE_ID, "the vote", "vote", votes.vote_right, can_launch=False),),
+        others=(Candidate(VOTE_ID, "the vote", 1, votes.vote_right, can_launch=False),),
         refusals={},
     )
     return described(evidence).lines[0]

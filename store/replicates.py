@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 
 from store.database import Store
 from store.rows import RunRow
@@ -14,32 +14,73 @@ from store.runs import runs_by_ids
 from store.tables import RUNS, SPEC_FIELDS
 
 
-def settings_key(run: RunRow) -> str:
-    """Return a text that is equal for runs of the same settings, and for no others."""
-    return _key(run.spec, run.external)
+@dataclass(frozen=True)
+class Family:
+    """All runs of one setting, oldest first, whatever became of them."""
+
+    number: int
+    """Tells families of one answer apart."""
+    runs: tuple[RunRow, ...]
 
 
-def replicates(store: Store, run: RunRow) -> list[RunRow]:
-    """Return the runs with the settings of `run`, itself among them, oldest first."""
-    # The architecture narrows the search by an index; whole specs decide.
-    same_architecture = exists().where(
-        SPEC_FIELDS.c.run_id == RUNS.c.id,
-        SPEC_FIELDS.c.path == "model.architecture",
-        SPEC_FIELDS.c.text == run.spec["model"]["architecture"],
-    )
-    query = select(RUNS.c.id, RUNS.c.spec).where(
-        RUNS.c.dataset_name == run.dataset_name,
-        RUNS.c.external == run.external,
-        RUNS.c.epochs == run.epochs,
-        same_architecture,
-    )
-    wanted = settings_key(run)
+def families(store: Store, runs: Sequence[RunRow]) -> dict[int, Family]:
+    """Return the family of each run, by the run's number.
+
+    Runs reported from outside are a family of their own: nobody knows how they were trained.
+    """
+    settings = [_settings(run.spec) for run in runs]
+    known: list[tuple[bool, Mapping[str, Any]]] = []
+    by_sight: dict[Any, list[int]] = {}
+    numbers = {}
+    for run, wanted in zip(runs, settings, strict=True):
+        places = by_sight.setdefault(_sight(run.external, wanted), [])
+        number = next((one for one in places if known[one][1] == wanted), None)
+        if number is None:
+            number = len(known)
+            known.append((run.external, wanted))
+            places.append(number)
+        numbers[run.id] = number
+    members: list[list[int]] = [[] for _ in known]
     with store.read() as conn:
-        found = [row.id for row in conn.execute(query) if _key(row.spec, run.external) == wanted]
-    return runs_by_ids(store, sorted(found))
+        for row in conn.execute(_candidates(runs)):
+            found = _settings(row.spec)
+            for number in by_sight.get(_sight(row.external, found), ()):
+                if known[number][1] == found:
+                    members[number].append(row.id)
+    rows = {row.id: row for row in runs_by_ids(store, [one for of in members for one in of])}
+    found_families = [
+        Family(number, tuple(rows[one] for one in sorted(of) if one in rows))
+        for number, of in enumerate(members)
+    ]
+    return {run_id: found_families[number] for run_id, number in numbers.items()}
 
 
-def _key(spec: Mapping[str, Any], external: bool) -> str:
+def _candidates(runs: Sequence[RunRow]) -> Any:
+    """Return the query for runs that could belong; whole specs decide."""
+    same_architecture = select(SPEC_FIELDS.c.run_id).where(
+        SPEC_FIELDS.c.path == "model.architecture",
+        SPEC_FIELDS.c.text.in_({run.spec["model"]["architecture"] for run in runs}),
+    )
+    return select(RUNS.c.id, RUNS.c.spec, RUNS.c.external).where(
+        RUNS.c.dataset_name.in_({run.dataset_name for run in runs}),
+        RUNS.c.epochs.in_({run.epochs for run in runs}),
+        RUNS.c.id.in_(same_architecture),
+    )
+
+
+def _settings(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the spec without what may differ."""
     training = {key: value for key, value in spec["training"].items() if key != "seed"}
-    rest = {key: value for key, value in spec.items() if key not in {"name", "training"}}
-    return json.dumps([rest, training, external], sort_keys=True)
+    return {**{key: value for key, value in spec.items() if key != "name"}, "training": training}
+
+
+def _sight(external: bool, settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return a few values that are cheap to compare; equal for equal settings."""
+    optimizer = settings["optimizer"]
+    return (
+        external,
+        settings["dataset"]["name"],
+        settings["model"]["architecture"],
+        optimizer["name"],
+        optimizer["lr"],
+    )

@@ -22,7 +22,7 @@ from app.figures.style import Figure
 from app.pages.compare_view import Chosen, PartsViewDep, chosen
 from app.pages.templating import render
 
-INTERVALS_LIMIT = 20  # runs; a bootstrap takes some 50 ms
+INTERVALS_LIMIT = 20  # runs; a bootstrap of ten classes takes some 50 ms
 INTERVALS_KEPT = 256
 
 router = APIRouter(include_in_schema=False)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app.statistics.proportions import CONFIDENCE
 
 DRAWS = 1000
-CELLS_BUDGET = 200_000  # random numbers in all, some 0.2 s; matrices of many cells get fewer draws
+CELLS_BUDGET = 40_000  # random numbers in all, some 50 ms; matrices of many cells get fewer draws
 DRAWS_LEAST = 200
 
 

@@ -72,10 +72,10 @@ def crossed_interval(
     means = [[fmean(run) for run in side] for side in (first, second)]
     difference = fmean(means[1]) - fmean(means[0])
     of_runs = [variance(side) / len(side) for side in means]
-    by_image = [
-        fmean(after) - fmean(before)
-        for before, after in zip(zip(*first, strict=True), zip(*second, strict=True), strict=True)
+    right = [
+        [sum(runs) / len(side) for runs in zip(*side, strict=True)] for side in (first, second)
     ]
+    by_image = [after - before for before, after in zip(*right, strict=True)]
     of_images = variance(by_image) / len(by_image)
     spread = sum(of_runs) + of_images
     if spread == 0:

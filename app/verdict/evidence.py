@@ -24,7 +24,7 @@ class Candidate:
 
     run_id: int
     label: str
-    settings: str
+    family: int
     """Equal for runs that differ in seed and name alone."""
     right: bytes | None
     """1 or 0 for each image of the split; None where `missing` says why."""

@@ -10,7 +10,7 @@ from app.splits import SPLIT_NAMES, Split, by_split, common_split
 from app.verdict.evidence import Candidate, Evidence, Seed
 from store.database import Store
 from store.evaluations import evaluations
-from store.replicates import replicates, settings_key
+from store.replicates import Family, families
 from store.rows import EvaluationRow, RunRow
 from store.runs import runs_by_ids
 from store.settings import Settings
@@ -61,13 +61,9 @@ def gather(
             validation.
     """
     rows = [baseline, *others]
-    families = {}
-    for row in rows:
-        key = settings_key(row)
-        if key not in families:
-            families[key] = replicates(store, row)
-    family_ids = [row.id for family in families.values() for row in family]
-    found = evaluations(store, list(dict.fromkeys([*family_ids, *(row.id for row in rows)])))
+    known_families = families(store, rows)
+    family_ids = {row.id for family in known_families.values() for row in family.runs}
+    found = evaluations(store, sorted(family_ids))
     known = by_split(found)
     chosen, reason = (split, "") if split else common_split([row.id for row in rows], known)
     evaluated = known[chosen]
@@ -76,7 +72,7 @@ def gather(
 
     def candidate(row: RunRow) -> Candidate:
         return _candidate(
-            settings, row, labels[row.id], families[settings_key(row)], evaluated, reference
+            settings, row, labels[row.id], known_families[row.id], evaluated, reference
         )
 
     return Evidence(
@@ -143,7 +139,7 @@ def _candidate(
     settings: Settings,
     row: RunRow,
     label: str,
-    family: Sequence[RunRow],
+    family: Family,
     evaluated: ByRun,
     reference: EvaluationRow | None,
 ) -> Candidate:
@@ -151,7 +147,7 @@ def _candidate(
     right, missing = _right(settings, own)
     seeds: dict[int, Seed] = {}
     coming: dict[int, int] = {}
-    for one in [row, *family]:
+    for one in [row, *family.runs]:
         seed = one.spec["training"]["seed"]
         evaluation = evaluated.get(one.id)
         if seed in seeds:
@@ -173,12 +169,12 @@ def _candidate(
     return Candidate(
         run_id=row.id,
         label=label,
-        settings=settings_key(row),
+        family=family.number,
         right=right,
         missing=missing,
         seeds=tuple(seeds.values()),
         coming=tuple(one for seed, one in coming.items() if seed not in seeds),
-        taken=frozenset(one.spec["training"]["seed"] for one in [row, *family]),
+        taken=frozenset(one.spec["training"]["seed"] for one in [row, *family.runs]),
         can_launch=not row.external,
     )
 

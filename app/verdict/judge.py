@@ -82,13 +82,13 @@ def judge(evidence: Evidence, alpha: float = ALPHA) -> Judged:
     for other in evidence.others:
         if other.run_id in evidence.refusals:
             compared.append(_refused(baseline, other, evidence.refusals[other.run_id]))
-        elif other.settings == baseline.settings and len(baseline.seeds) >= MIN_RUNS:
+        elif other.family == baseline.family and len(baseline.seeds) >= MIN_RUNS:
             same.append(other.run_id)
-        elif other.settings not in seen:
+        elif other.family not in seen:
             found = compare(baseline, other, evidence.samples)
             compared.append(found)
             if found.about == "settings":
-                seen.add(other.settings)
+                seen.add(other.family)
     tested = [index for index, one in enumerate(compared) if one.p_value is not None]
     adjusted = holm([compared[index].p_value or 0.0 for index in tested])
     for index, p_adjusted in zip(tested, adjusted, strict=True):
@@ -106,7 +106,7 @@ def compare(baseline: Candidate, other: Candidate, samples: int) -> Comparison:
     if baseline.right is not None and other.right is not None:
         counts = count(baseline.right, other.right)
     enough = min(len(baseline.seeds), len(other.seeds)) >= MIN_RUNS
-    if enough and baseline.settings != other.settings:
+    if enough and baseline.family != other.family:
         return _of_settings(baseline, other, counts, samples)
     if counts is None:
         return _refused(baseline, other, baseline.missing or other.missing)
@@ -114,7 +114,7 @@ def compare(baseline: Candidate, other: Candidate, samples: int) -> Comparison:
     return Comparison(
         other.run_id,
         baseline.run_id,
-        "seeds" if baseline.settings == other.settings else "models",
+        "seeds" if baseline.family == other.family else "models",
         "undecided",
         counts=counts,
         difference=(counts.fixed - counts.broken) / samples,

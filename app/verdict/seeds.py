@@ -46,7 +46,7 @@ def launch_missing(
     evidence = gather(store, settings, baseline, [other], split)
     specs, published = [], []
     sides = [(baseline, evidence.baseline), (other, evidence.others[0])]
-    if evidence.baseline.settings == evidence.others[0].settings:
+    if evidence.baseline.family == evidence.others[0].family:
         raise Conflict(
             f"Runs {baseline.id} and {other.id} have the same settings.",
             "Choose two runs that differ in more than seed and name.",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.figures.compare import RUNS_LIMIT
 from store import runs
 from store.database import Store
 from store.settings import Settings
@@ -171,16 +172,14 @@ def test_what_cannot_be_judged_is_refused(client: TestClient, pair: tuple[int, i
         {"run": [first, first]},
         {"run": [first, second], "baseline": 999},
         {"run": [first, second], "split": "train"},
-        {"run": list(range(1, 202))},
+        {"run": list(range(1, RUNS_LIMIT + 2))},
         {},
     ):
         assert_problem(client.get(ADDRESS, params=query), 422)
 
 
 def test_the_web_process_starts_without_the_statistics() -> None:
-    code = (
-        "import app.main, sys; print([n for n in sys.modules if n.startswith(('app.statistics', 'app.verdict'))])"
-    )
+    code = "import app.main, sys; print([n for n in sys.modules if n.startswith(('app.statistics', 'app.verdict'))])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

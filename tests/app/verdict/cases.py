@@ -9,7 +9,7 @@ from app.verdict.evidence import Candidate, Evidence, Seed
 
 
 def candidate(
-    run_id: int, rights: Sequence[bytes], settings: str = "", **changes: Any
+    run_id: int, rights: Sequence[bytes], family: int | None = None, **changes: Any
 ) -> Candidate:
     """Return a run whose settings have one seed for each of `rights`, the first its own."""
     seeds = tuple(
@@ -18,7 +18,7 @@ def candidate(
     fields: dict[str, Any] = {
         "run_id": run_id,
         "label": f"run {run_id}",
-        "settings": settings or f"settings {run_id}",
+        "family": run_id if family is None else family,
         "right": rights[0],
         "seeds": seeds,
         "taken": frozenset(range(len(rights))),

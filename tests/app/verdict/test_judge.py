@@ -135,10 +135,10 @@ def test_settings_are_compared_once_and_the_baselines_own_seeds_never() -> None:
     first, second = four((120, 121, 119, 120)), four((150, 152, 149, 151))
     found = described(
         evidence(
-            candidate(1, first, "a"),
-            candidate(2, second, "b"),
-            candidate(3, first[1:] + first[:1], "a"),
-            candidate(4, second, "b"),
+            candidate(1, first, 100),
+            candidate(2, second, 200),
+            candidate(3, first[1:] + first[:1], 100),
+            candidate(4, second, 200),
         )
     )
     assert [line.found.run_id for line in found.lines] == [2]
@@ -155,7 +155,7 @@ def test_with_many_comparisons_few_seeds_cannot_decide_and_the_verdict_says_so()
 
 def test_two_seeds_of_one_setting_are_no_news_of_settings() -> None:
     first, second = shared(80, 40, 12, 21)
-    found = described(evidence(candidate(1, [first], "a"), candidate(2, [second], "a")))
+    found = described(evidence(candidate(1, [first], 100), candidate(2, [second], 100)))
     (line,) = found.lines
     assert line.found.about == "seeds"
     assert line.seeds_note == ""
