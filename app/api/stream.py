@@ -76,7 +76,9 @@ async def stream(
         list[Literal["runs", "datasets", "workers"]] | None,
         Query(description="Lists of which to send changed rows."),
     ] = None,
-    cursor: Annotated[str, Query(max_length=12_000, description="`run:seq,…`: where to go on.")] = "",
+    cursor: Annotated[
+        str, Query(max_length=12_000, description="`run:seq,…`: where to go on.")
+    ] = "",
     last_event_id: Annotated[
         str, Header(max_length=12_000, description="The `id` last received; before `cursor`.")
     ] = "",

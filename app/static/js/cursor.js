@@ -174,8 +174,7 @@ export class Cursor {
     const steps = { ArrowLeft: -KEY_STEP_PX, ArrowRight: KEY_STEP_PX };
     const zooms = { "+": 0.5, "-": 2 };
     if (event.key in steps) {
-      const begin = x._offset + x._length / 2;
-      const next = (this.#at?.x ?? begin) + steps[event.key];
+      const next = this.#at ? this.#at.x + steps[event.key] : x._offset + x._length / 2;
       this.#at = {
         x: Math.min(x._offset + x._length, Math.max(x._offset, next)),
         y: this.#at?.y ?? y._offset + y._length / 2,
