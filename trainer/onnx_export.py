@@ -6,13 +6,15 @@ calculates in fp32 whatever the run did. The packages needed are an extra of the
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from sys import stderr
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from trainer.trained import Trained
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _INPUT, _OUTPUT = "images", "logits"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
 
 
 def check_packages() -> None:
@@ -60,26 +63,44 @@ def write_onnx(model: Trained, path: Path, squares: Sequence[Tensor]) -> None:
     with warnings.catch_warnings(), redirect_stdout(stderr):
         warnings.simplefilter("ignore")
         try:
-            program = torch.onnx.export(
+            torch.onnx.export(
                 model.network.module,
                 (inputs,),
-                dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                path,
                 input_names=[_INPUT],
                 output_names=[_OUTPUT],
+                external_data=False,
                 verbose=False,
+                **_way(model),
             )
         except Exception as error:  # each network fails in its own way
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            said = _COLOURS.sub("", str(error)).strip().partition("\n")[0]
+            reason = said or type(error).__name__
             raise RunFailure(
                 "The network cannot be exported as ONNX",
                 f"torch's exporter gave up on `{model.spec.model.architecture}`: {reason}.",
                 "Export it as safetensors or TorchScript.",
             ) from error
-        if program is None:
-            raise AssertionError("the exporter returns the program it made")
-        program.model.metadata_props.update(model.description())
-        program.save(path)
+    _describe(path, model.description())
+
+
+def _way(model: Trained) -> dict[str, Any]:
+    """Return how torch is to export the network, with any number of images.
+
+    A network cut short at a module leaves its forward pass by an exception, which torch's present
+    exporter cannot follow; the one before it records what is calculated and can.
+    """
+    if model.spec.model.head.tap is None:
+        return {"dynamo": True, "dynamic_shapes": ({0: torch.export.Dim("batch")},)}
+    return {"dynamo": False, "dynamic_axes": {_INPUT: {0: "batch"}, _OUTPUT: {0: "batch"}}}
+
+
+def _describe(path: Path, description: Mapping[str, str]) -> None:
+    import onnx
+
+    program = onnx.load(path)
+    onnx.helper.set_model_props(program, dict(description))
+    onnx.save(program, path)
 
 
 def run_onnx(model: Trained, path: Path, squares: Sequence[Tensor]) -> Tensor:

@@ -50,6 +50,19 @@ def frozen_run(run, pictures, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def tapped_run(pictures, tmp_path_factory) -> Path:
+    """A finished run whose network is cut short at a module in its middle."""
+    out = tmp_path_factory.mktemp("tapped") / "attempt-001"
+    spec = spec_with(
+        model__architecture="tuneboard/simple_cnn",
+        model__head={"hidden": [8], "tap": "features.0"},
+        training__epochs=1,
+    )
+    assert train(pictures, out, spec) == 0
+    return out
+
+
 def recorded(run: Path, split: str = "val") -> tuple[list[str], torch.Tensor]:
     with np.load(run / "predictions" / f"{split}.npz") as found:
         return [str(name) for name in found["ids"]], torch.from_numpy(found["probabilities"])
@@ -59,7 +72,7 @@ def files_of(manifest: Path, ids: list[str]) -> list[Path]:
     return [Path(load_manifest(manifest).root) / name for name in ids]
 
 
-@pytest.mark.parametrize("which", ["run", "frozen_run"])
+@pytest.mark.parametrize("which", ["run", "frozen_run", "tapped_run"])
 def test_a_loaded_model_gives_the_recorded_predictions_exactly(which, pictures, request):
     attempt = request.getfixturevalue(which)
     ids, expected = recorded(attempt)
@@ -67,7 +80,7 @@ def test_a_loaded_model_gives_the_recorded_predictions_exactly(which, pictures, 
     assert torch.equal(torch.cat(list(model.of_files(files_of(pictures, ids)))), expected)
 
 
-@pytest.mark.parametrize("which", ["run", "frozen_run"])
+@pytest.mark.parametrize("which", ["run", "frozen_run", "tapped_run"])
 def test_an_exported_safetensors_file_gives_the_recorded_predictions_exactly(
     which, pictures, request, tmp_path
 ):
@@ -81,7 +94,7 @@ def test_an_exported_safetensors_file_gives_the_recorded_predictions_exactly(
     assert torch.equal(torch.cat(list(model.of_files(files_of(pictures, ids)))), expected)
 
 
-@pytest.mark.parametrize("which", ["run", "frozen_run"])
+@pytest.mark.parametrize("which", ["run", "frozen_run", "tapped_run"])
 def test_an_exported_torchscript_program_gives_the_recorded_predictions(
     which, pictures, request, tmp_path
 ):
@@ -100,7 +113,7 @@ def test_an_exported_torchscript_program_gives_the_recorded_predictions(
     assert json.loads(json.loads(about[export.EXTRA_FILE])["classes"]) == list(model.classes)
 
 
-@pytest.mark.parametrize("which", ["run", "frozen_run"])
+@pytest.mark.parametrize("which", ["run", "frozen_run", "tapped_run"])
 def test_an_exported_onnx_program_agrees_at_any_batch_size(which, pictures, request, tmp_path):
     attempt = request.getfixturevalue(which)
     file = tmp_path / "model.onnx"
