@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
+from app.figures.compare import RUNS_LIMIT
 from tests.app.conftest import assert_problem
 
 ADDRESS = "/api/v1/comparisons"
@@ -35,7 +36,7 @@ def test_a_comparison_is_saved_listed_changed_and_deleted(client: TestClient) ->
         ({**VIEW, "name": ""}, "name"),
         ({**VIEW, "query": "x=step"}, "query"),
         ({**VIEW, "query": "run=0"}, "query"),
-        ({**VIEW, "query": "&".join(["run=1"] * 201)}, "query"),
+        ({**VIEW, "query": "&".join(["run=1"] * (RUNS_LIMIT + 1))}, "query"),
         ({**VIEW, "colour": "red"}, "colour"),
         ({"name": "x"}, "query"),
     ],

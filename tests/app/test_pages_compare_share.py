@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fastapi.testclient import TestClient
 
-from app.figures.compare import SpecDifference
+from app.figures.compare import RUNS_LIMIT, SpecDifference
 from app.figures.specs import spec_groups
 from store.comparisons import list_comparisons, save_comparison
 from store.database import Store
@@ -85,10 +85,10 @@ def test_the_picker_finds_runs_by_name_and_number(client: TestClient, seeded: Se
 
 
 def test_more_runs_than_can_be_compared_are_refused(client: TestClient, seeded: Seeded) -> None:
-    query = "&".join(f"run={number}" for number in range(1, 202))
+    query = "&".join(f"run={number}" for number in range(1, RUNS_LIMIT + 2))
     answer = client.get(f"/compare/add?{query}", headers={"accept": "text/html"})
     assert answer.status_code == 422
-    assert "at most 200 runs" in answer.text
+    assert f"at most {RUNS_LIMIT} runs" in answer.text
     assert client.get("/compare/add?study=99").status_code == 404
 
 
