@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
-from trainer.recipes import METRIC_WORDS, Published
+from trainer.published import METRIC_WORDS, Published
 from tuneboard import Client
 
+_MARKS = re.compile(r", (substitute|on |small scale|seed )")
 COLUMNS = ("row", "network, weights", "scale", "measured here", "reported by the authors")
 
 
@@ -37,6 +39,9 @@ def _table(client: Client, study: Mapping[str, Any]) -> Iterator[str]:
     yield _line("---" for _ in COLUMNS)
     for runs in _rows(study["runs"]):
         yield _line(_cells(runs, [_test_accuracy(client, run) for run in runs]))
+    for step in study.get("steps", []):
+        if step["vote"] is not None:
+            yield _line(_vote_cells(step["vote"]))
 
 
 def _rows(runs: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -52,7 +57,6 @@ def _rows(runs: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def _cells(runs: list[dict[str, Any]], tests: list[float | None]) -> tuple[str, ...]:
     spec = runs[0]["spec"]
-    name = spec["name"].removesuffix(f", seed {spec['training']['seed']}")
     images, training = spec["dataset"], spec["training"]
     scale = f"{images['name']}, {training['epochs']} epochs, batch {training['batch_size']}"
     if images["input_size_px"]:
@@ -66,12 +70,19 @@ def _cells(runs: list[dict[str, Any]], tests: list[float | None]) -> tuple[str, 
     said += [_several("test", found)] if found else []
     lacking = [run["status"] for run in runs if run["status"] != "succeeded"]
     return (
-        name,
+        _bare(spec["name"]),
         f"{spec['model']['architecture']}, {spec['model']['weights']}",
         scale,
         "; ".join([*said, *lacking]),
         _reported(runs[0]["published"]),
     )
+
+
+def _vote_cells(vote: Mapping[str, Any]) -> tuple[str, ...]:
+    found = vote["result"]
+    measured = f"{vote['split']} {found['accuracy']:.4f}" if found else "not yet"
+    voters = " + ".join(_bare(voter) for voter in vote["voters"])
+    return (f"{vote['method']} vote", voters, "", measured, _reported(vote["published"]))
 
 
 def _several(name: str, accuracies: list[float]) -> str:
@@ -86,10 +97,14 @@ def _reported(published: Mapping[str, Any] | None) -> str:
     numbers = ", ".join(
         f"{METRIC_WORDS[one.metric]} {one.value:g} ({one.kind})" for one in known.reported
     )
-    if not known.differences:
+    if known.comparable or not numbers:
         return numbers or "–"
-    why = "; ".join(known.differences)
-    return f"{numbers or 'nothing'}; not comparable: {why}"
+    return f"{numbers}; {'a substitute' if known.substitute else 'not comparable'} here"
+
+
+def _bare(name: str) -> str:
+    """Return a run's name without what launching it in another way has put behind it."""
+    return _MARKS.split(name, maxsplit=1)[0]
 
 
 def _test_accuracy(client: Client, run: Mapping[str, Any]) -> float | None:

@@ -235,6 +235,13 @@ def compare_warnings(
             "These runs were validated on different images: their shares or split seeds differ. "
             "Small differences in accuracy may come from that alone."
         )
+    ways = {row.spec.get("augmentation", {}).get("validation", "plain") for row in rows}
+    if len(ways) > 1:
+        warnings.append(
+            "Some of these runs sent their validation images through the training transforms "
+            "(augmentation.validation), which lowers accuracy: on validation images they cannot "
+            "be compared with the others."
+        )
     devices = dict.fromkeys(row.started["device"] for row in rows if row.started.get("device"))
     if len(devices) > 1:
         warnings.append(

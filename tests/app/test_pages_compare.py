@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from app.figures.compare import compare_payload, spec_differences
 from app.figures.style import run_style
 from store.database import Store
+from tests.app.conftest import SPEC
 from tests.app.pages import page, text_of, texts
 from tests.seeding import Seeded
 
@@ -71,6 +72,15 @@ def test_differing_validation_images_are_warned_of(client: TestClient, seeded: S
     soup = page(client, f"/compare?run=1&run={seeded.script}")
     assert "validated on different images" in text_of(soup.select_one(".notice-warn"))
     assert not page(client, "/compare?run=1&run=2").select(".notice-warn")
+
+
+def test_validation_through_the_training_transforms_is_warned_of(client: TestClient) -> None:
+    runs = []
+    for way in ("plain", "training"):
+        spec = {**SPEC, "augmentation": {"preset": "flip", "validation": way}}
+        runs.append(client.post("/api/v1/runs", json=spec).json()["id"])
+    soup = page(client, f"/compare?run={runs[0]}&run={runs[1]}")
+    assert any("training transforms" in text for text in texts(soup, ".notice-warn"))
 
 
 def test_differing_datasets_are_warned_of_and_no_best_is_marked(
