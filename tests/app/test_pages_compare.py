@@ -80,7 +80,7 @@ def test_validation_through_the_training_transforms_is_warned_of(client: TestCli
         spec = {**SPEC, "augmentation": {"preset": "flip", "validation": way}}
         runs.append(client.post("/api/v1/runs", json=spec).json()["id"])
     soup = page(client, f"/compare?run={runs[0]}&run={runs[1]}")
-    assert any("training transforms" in text for text in texts(soup, ".notice-warn"))
+    assert any("training transforms" in text_of(note) for note in soup.select(".notice-warn"))
 
 
 def test_differing_datasets_are_warned_of_and_no_best_is_marked(
