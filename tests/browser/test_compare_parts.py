@@ -214,7 +214,8 @@ def test_a_click_on_a_cell_opens_its_images(page: Page, ended: Ended) -> None:
     place = plot.evaluate(
         """plot => {
             const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect();
-            return [box.left + xaxis._offset + xaxis.d2p(1), box.top + yaxis._offset + yaxis.d2p(0)];
+            return [
+                box.left + xaxis._offset + xaxis.d2p(1), box.top + yaxis._offset + yaxis.d2p(0)];
         }"""
     )
     page.mouse.move(*place)
