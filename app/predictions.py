@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -216,30 +216,39 @@ def _ids(packed: zipfile.ZipFile, indices: Sequence[int]) -> list[str]:
     with packed.open("ids.npy") as file:
         column = _column(file, "<U", 1)
         size = 4 * int(column.kind.removeprefix("<U"))
-        return [_part(column, index, size).decode("utf-32-le").rstrip("\0") for index in indices]
+        parts = _parts(column, indices, size)
+        return [part.decode("utf-32-le").rstrip("\0") for part in parts]
 
 
 def _labels(packed: zipfile.ZipFile, indices: Sequence[int]) -> list[int]:
     with packed.open("labels.npy") as file:
         column = _column(file, "<i8", 1)
-        return [_integers(_part(column, index, 8))[0] for index in indices]
+        return [_integers(part)[0] for part in _parts(column, indices, 8)]
 
 
 def _probabilities(packed: zipfile.ZipFile, indices: Sequence[int]) -> list[tuple[float, ...]]:
     with packed.open("probabilities.npy") as file:
         column = _column(file, "<f4", 2)
         size = 4 * column.shape[1]
-        return [tuple(_floats(_part(column, index, size))) for index in indices]
+        return [tuple(_floats(part)) for part in _parts(column, indices, size)]
 
 
-def _part(column: _Column, index: int, size: int) -> bytes:
-    if index >= column.shape[0]:
-        raise ValueError(f"it has {column.shape[0]} images")
-    column.file.seek(column.start + index * size)
-    found = column.file.read(size)
-    if len(found) < size:
-        raise EOFError("it ends too early")
-    return found
+def _parts(column: _Column, indices: Sequence[int], size: int) -> Iterator[bytes]:
+    """Yield the bytes of each element, `size` long; those that lie together are read together."""
+    start = 0
+    while start < len(indices):
+        end = start + 1
+        while end < len(indices) and indices[end] == indices[end - 1] + 1:
+            end += 1
+        if indices[end - 1] >= column.shape[0]:
+            raise ValueError(f"it has {column.shape[0]} images")
+        column.file.seek(column.start + indices[start] * size)
+        found = column.file.read(size * (end - start))
+        if len(found) < size * (end - start):
+            raise EOFError("it ends too early")
+        for place in range(0, len(found), size):
+            yield found[place : place + size]
+        start = end
 
 
 def _column(file: IO[bytes], kind: str, dimensions: int) -> _Column:

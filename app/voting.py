@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Method = Literal["majority", "mean"]
 METHODS: tuple[Method, ...] = ("majority", "mean")
 READ_IMAGES = 512
+VALUES_LIMIT = 10_000_000
+"""Probabilities that one request looks at: ten seconds or so. Beyond, a vote is a job."""
 VOTE_ID = 0
 """Stands for the vote among the numbers of runs."""
 
@@ -91,6 +93,13 @@ def ballot(
     if preferred is not None and preferred not in members:
         raise InvalidInput.of(FieldError("vote_prefer", preferred, "one of the runs that vote"))
     check_same_images(list(evaluated.values()), members, split)
+    first = evaluated[members[0]]
+    if first.samples * len(first.classes) * len(members) > VALUES_LIMIT:
+        raise Conflict(
+            f"{len(members)} runs on {first.samples} images of {len(first.classes)} classes are "
+            "too many for a page.",
+            "Let fewer vote, or use `tuneboard vote`, which leaves it to a worker.",
+        )
     return Ballot(
         tuple(evaluated[run_id] for run_id in members),
         method,

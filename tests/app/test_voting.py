@@ -89,7 +89,11 @@ def test_the_table_is_the_one_that_the_trainers_vote_writes(
 
 
 def test_who_cannot_vote_is_told_why(
-    three: tuple[int, int, int], seeded: Seeded, store: Store, settings: Settings
+    three: tuple[int, int, int],
+    seeded: Seeded,
+    store: Store,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     evaluated = by_split(evaluations(store, [*three, seeded.script, seeded.tuned]))["val"]
     with pytest.raises(InvalidInput, match="2 to 50"):
@@ -100,6 +104,10 @@ def test_who_cannot_vote_is_told_why(
         ballot(evaluated, [three[0], seeded.script], "val", "mean", None)
     with pytest.raises(Conflict, match="not evaluated"):
         ballot(evaluated, [three[0], seeded.queued], "val", "mean", None)
+    with monkeypatch.context() as patched:
+        patched.setattr("app.voting.VALUES_LIMIT", 2699)  # three runs, 90 images, ten classes
+        with pytest.raises(Conflict, match="tuneboard vote"):
+            ballot(evaluated, three, "val", "mean", None)
     (settings.run_dir(three[0]) / evaluated[three[0]].predictions_file).unlink()
     with pytest.raises(PredictionsGone):
         hold(settings, ballot(evaluated, three, "val", "mean", None))
