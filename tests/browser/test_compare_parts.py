@@ -53,10 +53,17 @@ def address(*run_ids: int, more: str = "") -> str:
 
 
 def part(page: Page, name: str) -> None:
-    """Wait until a part is there."""
-    page.evaluate("id => document.getElementById(id).scrollIntoView()", name)
-    expect(page.locator(f"#{name}[data-loaded]")).to_be_visible()
-    expect(page.locator(f"#{name}[aria-busy]")).to_have_count(0)
+    """Scroll to a part, which the parts before it may push away as they come, until it is there."""
+    page.wait_for_function(
+        """id => {
+            const part = document.getElementById(id);
+            if (part.dataset.loaded && !part.hasAttribute("aria-busy")) return true;
+            part.scrollIntoView();
+            return false;
+        }""",
+        arg=name,
+        polling=200,
+    )
 
 
 def test_the_verdict_speaks_and_its_baseline_is_in_the_address(page: Page, ended: Ended) -> None:
