@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -11,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from store.comparisons import save_comparison
 from store.studies import create_study
 from tests.browser.conftest import Server
+from tests.compared import answers, digits, finished_run
 from tests.seeding import SCRIPT_NAME, run_spec
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -24,6 +27,7 @@ PAGES = {
     "running run": "/runs/7",
     "comparison": "/compare?run=1&run=2&run=3&run=7",
     "comparison of odd runs": "/compare?run=4&run=6&run=8",
+    "comparison with a vote": "/compare?run={first}&run={second}&vote={first},{second}",
     "no comparison": "/compare",
     "study": "/studies/1",
     "datasets": "/datasets",
@@ -37,10 +41,20 @@ DRAWN = "[...document.querySelectorAll('.plot')].every(plot => plot.data)"
 BAD = ("serious", "critical")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def things(server: Server) -> None:
+@pytest.fixture(scope="module")
+def things(server: Server) -> dict[str, int]:
+    """Make what the pages show that the seeded database lacks; return the runs' numbers."""
+    items = digits(server.settings, server.store)
+    wrong = {"first": range(8), "second": range(6, 10)}
+    numbers = {
+        name: finished_run(
+            server.store, server.settings, name, answers(items, places), seed=len(name)
+        ).id
+        for name, places in wrong.items()
+    }
     create_study(server.store, SCRIPT_NAME, "ann", [run_spec("one"), run_spec("two")], "a note")
     save_comparison(server.store, SCRIPT_NAME, "run=1&run=2", "ann", "a note")
+    return numbers
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
@@ -56,6 +70,22 @@ def shown(request: pytest.FixtureRequest, browser: Browser, server: Server) -> I
     context.close()
 
 
+def test_axe_finds_nothing_serious_in_an_exported_file(
+    browser: Browser, server: Server, things: dict[str, int], tmp_path: Path
+) -> None:
+    file = tmp_path / "comparison.html"
+    address = server.address + "/compare/export.html?run={first}&run={second}".format(**things)
+    file.write_bytes(httpx.get(address).content)
+    for scheme in ("light", "dark"):
+        context = browser.new_context(color_scheme=scheme, offline=True)
+        page = context.new_page()
+        page.goto(file.as_uri())
+        page.wait_for_function(DRAWN)
+        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        assert problems(page) == [], scheme
+        context.close()
+
+
 def problems(page: Page) -> list[str]:
     """Return what axe calls serious or critical: rule, element and why."""
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
@@ -68,8 +98,8 @@ def problems(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing_serious(shown: Page, name: str) -> None:
-    shown.goto(PAGES[name])
+def test_axe_finds_nothing_serious(shown: Page, things: dict[str, int], name: str) -> None:
+    shown.goto(PAGES[name].format(**things))
     shown.wait_for_load_state("load")
     for name in shown.evaluate("[...document.querySelectorAll('[data-part]')].map(one => one.id)"):
         shown.evaluate("name => document.getElementById(name).scrollIntoView()", name)

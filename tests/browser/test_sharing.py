@@ -23,7 +23,13 @@ def three(server: Server) -> tuple[int, ...]:
     settings = server.settings
     items = digits(settings, server.store)
     made = [
-        finished_run(server.store, settings, name, answers(items, places), seed=seed)
+        finished_run(
+            server.store,
+            settings,
+            name,
+            answers(items, places),
+            optimizer={"lr": 0.001 * (seed + 1)},
+        )
         for seed, (name, places) in enumerate(
             zip(
                 ("first", SCRIPT_NAME, "third"),
@@ -148,3 +154,20 @@ def test_many_runs_differ_in_a_table_that_scrolls_by_itself(page: Page, server: 
     assert box is not None
     assert field is not None
     assert field["x"] == pytest.approx(box["x"], abs=2)  # the names of the fields stay
+
+
+def test_a_comparison_does_not_jump_while_its_parts_are_fetched(
+    page: Page, three: tuple[int, ...]
+) -> None:
+    page.add_init_script(
+        """window.shift = 0; new PerformanceObserver(list => {
+            for (const entry of list.getEntries()) window.shift += entry.value;
+        }).observe({type: 'layout-shift', buffered: true});"""
+    )
+    page.goto(f"/compare?run={three[0]}&run={three[1]}")
+    expect(page.locator("#verdict[data-loaded]")).to_be_visible()
+    while page.evaluate("scrollY + innerHeight < document.documentElement.scrollHeight - 1"):
+        page.mouse.wheel(0, 400)
+        page.wait_for_timeout(250)
+    expect(page.locator("#vote[data-loaded]")).to_be_visible()
+    assert page.evaluate("window.shift") < 0.02

@@ -3,7 +3,6 @@
 
 /** Follow the buttons and forms of the parts about sharing. */
 export function startSharing() {
-  for (const button of document.querySelectorAll("[data-copy-link]")) button.hidden = false;
   document.addEventListener("click", ({ target }) => {
     const link = target.closest?.("[data-export]");
     if (link) link.href = link.dataset.export + location.search;
