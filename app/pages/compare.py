@@ -8,7 +8,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.dependencies import StoreDep
 from app.figures.compare import RUNS_LIMIT, CompareInfo, compare_info
@@ -18,9 +18,6 @@ from app.pages.compare_share import ADDING, SharePart, share_part
 from app.pages.templating import render
 from store.database import Store
 from store.values import ID_LIMIT
-
-DEFAULTS = {"cm": "counts"}
-"""Parameters that an address leaves out where they have these values."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -52,13 +49,9 @@ class ComparePage:
             if run.status in {"queued", "running", "paused"}
         }
 
-    def address(self, path: str, without: int | None = None, **changes: str) -> str:
-        """Return the address of this view at `path`, with changes to it."""
-        parts: list[tuple[str, str]] = [
-            ("run", str(run_id)) for run_id in self.run_ids if run_id != without
-        ]
-        parts += [(key, value) for key, value in self.kept if key not in changes]
-        parts += [(key, value) for key, value in changes.items() if value != DEFAULTS.get(key)]
+    def address(self, path: str) -> str:
+        """Return the address of this view at `path`."""
+        parts = [*(("run", str(run_id)) for run_id in self.run_ids), *self.kept]
         return f"{path}?{urlencode(parts)}" if parts else path
 
 
@@ -90,8 +83,16 @@ def compare(
     view: CurvesViewDep,
     results: ResultsViewDep,
     run: Runs = [],  # noqa: B006 - FastAPI copies it
-) -> HTMLResponse:
-    """Show a comparison, or the picker where no run is chosen."""
+    without: Annotated[int | None, Query(ge=1, le=ID_LIMIT)] = None,
+) -> Response:
+    """Show a comparison, or the picker where no run is chosen; `without` takes a run away."""
+    if without is not None:
+        query = [
+            (key, value)
+            for key, value in request.query_params.multi_items()
+            if key != "without" and (key, value) != ("run", str(without))
+        ]
+        return RedirectResponse(f"{request.url.path}?{urlencode(query)}", 303)
     page = compare_context(store, run, view, results, request.query_params.multi_items())
     return render(request, "pages/compare.html", page)
 

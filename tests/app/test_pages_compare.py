@@ -61,7 +61,7 @@ def test_the_address_holds_what_the_curves_show_and_links_keep_it(
     }
     assert [box["value"] for box in form.select("input[checked]")] == ["batch_loss"]
     assert form.select_one("input[type=range]")["value"] == "0.6"
-    for link in (*soup.select(".segmented a"), *soup.select(".tag .remove")):
+    for link in soup.select(".segmented a"):
         assert "x=seconds" in link["href"], link
     kept = {field["name"]: field["value"] for field in soup.select("#picker input[type=hidden]")}
     assert kept["smooth"] == "0.6"
@@ -110,7 +110,13 @@ def test_a_run_can_be_removed_and_unknown_ones_are_named(
 ) -> None:
     soup = page(client, "/compare?run=1&run=2&run=77&x=step")
     assert "There is no run 77" in text_of(soup)
-    assert soup.select_one(".tag .remove")["href"] == "/compare?run=2&x=step"
+    remove = soup.select_one(".tag .remove")
+    assert (remove["name"], remove["value"]) == ("without", "1")
+    form = remove.find_parent("form")
+    fields = [(field["name"], field["value"]) for field in form.select("input")]
+    assert fields == [("run", "1"), ("run", "2"), ("x", "step")]
+    answer = client.get("/compare", params=[*fields, ("without", "1")])
+    assert (answer.status_code, answer.headers["location"]) == (303, "/compare?run=2&x=step")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import { notes, tableRows } from "./lib/curve-words.js";
 import { extended, unpacked } from "./lib/packed.js";
 import { pointsOf } from "./lib/points.js";
 import { curveLayout, curveTraces, X_TITLES, zoomed } from "./lib/traces.js";
-import { KEYS, readView, withView, writeView } from "./lib/view.js";
+import { readView, withView, writeView } from "./lib/view.js";
 import { groupLooks, Legend } from "./legend.js";
 import { fillTable } from "./table.js";
 
@@ -99,9 +99,12 @@ function keepLinks() {
   };
   for (const kind of ["pointerdown", "focusin", "click"]) document.addEventListener(kind, follow, true);
   document.addEventListener("formdata", ({ target, formData }) => {
-    if (target === controls || new URL(target.action).pathname !== location.pathname) return;
+    if (target === controls || target.method !== "get" || new URL(target.action).pathname !== location.pathname) return;
+    // Hidden fields hold the address of when the page was made; it may have changed since.
+    const asked = new Set([...target.elements].filter((field) => field.type !== "hidden").map((field) => field.name));
     const now = new URLSearchParams(location.search);
-    for (const key of KEYS) {
+    for (const key of new Set([...formData.keys(), ...now.keys()])) {
+      if (key === "run" || asked.has(key)) continue;
       formData.delete(key);
       for (const value of now.getAll(key)) formData.append(key, value);
     }

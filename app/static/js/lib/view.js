@@ -6,7 +6,7 @@ const CHOICES = {
   lines: ["both", "val", "train"],
   band: ["minmax", "sd"],
 };
-export const KEYS = [...Object.keys(CHOICES), "metric", "smooth", "group", "from", "to", "ylim", "pin"];
+const KEYS = [...Object.keys(CHOICES), "metric", "smooth", "group", "from", "to", "ylim", "pin"];
 
 /** Return the view that a query string asks for; the server has refused what makes no sense. */
 export function readView(search) {
