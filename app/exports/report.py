@@ -14,10 +14,10 @@ from app.figures.compare import CompareInfo, compare_info
 from app.figures.confusion import Cells, confusion_figure, confusion_infos
 from app.figures.families import FIRST, Family, families
 from app.figures.packed import XAxis
+from app.figures.results import accuracy_intervals
 from app.figures.specs import SpecGroup, spec_groups
 from app.figures.style import Figure
 from store.database import Store
-from store.rows import EvaluationRow
 from store.settings import Settings
 from trainer.errors import FieldError, InvalidInput, NotFound
 
@@ -95,7 +95,7 @@ def gather_report(store: Store, settings: Settings, asked: Asked, now: float) ->
         note=asked.note,
         made_at=now,
         verdict=judged(store, settings, ids, asked.baseline),
-        intervals=intervals(info.evaluations),
+        intervals=accuracy_intervals(info.table, info.evaluations),
         curves=tuple(zip(shown, figures, strict=True)),
         wall_clock=wall_clock_figure(
             wall_clock_info(
@@ -131,19 +131,6 @@ def judged(
     from app.verdict.view import verdict  # the statistics come with it
 
     return verdict(store, settings, run_ids, baseline) if len(run_ids) > 1 else None
-
-
-def intervals(rows: Sequence[EvaluationRow]) -> dict[tuple[int, str], tuple[float, float]]:
-    """Return the 95 % interval of each accuracy, by run and split."""
-    from app.statistics.proportions import wilson  # nobody loads the statistics at start-up
-
-    return {
-        (row.run_id, row.split): wilson(
-            sum(cells[index] for index, cells in enumerate(row.confusion)), row.samples
-        )
-        for row in rows
-        if row.samples
-    }
 
 
 def spec_yaml(spec: Mapping[str, object]) -> str:

@@ -14,8 +14,9 @@ from dataclasses import fields
 from typing import IO, Any
 
 from app.exports.cells import harmless
-from app.exports.report import Asked, checked_info, intervals, judged
+from app.exports.report import Asked, checked_info, judged
 from app.figures.compare import CompareInfo, ResultRow
+from app.figures.results import accuracy_intervals
 from app.pages.templating import timestamp
 from app.predictions import PredictionsGone, opinions
 from store.database import Store
@@ -86,7 +87,7 @@ def _cell(value: Any) -> Any:
 
 def _results(info: CompareInfo) -> Iterator[Sequence[Any]]:
     columns = [one.name for one in fields(ResultRow) if one.name not in {"colour", "reported"}]
-    known = intervals(info.evaluations)
+    known = accuracy_intervals(info.table, info.evaluations)
     ends = ("val_accuracy_low", "val_accuracy_high", "test_accuracy_low", "test_accuracy_high")
     yield [*columns, *ends]
     for row in info.table:
