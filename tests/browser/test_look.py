@@ -35,6 +35,7 @@ def test_the_comparison_draws_every_run_in_its_colour(page: Page) -> None:
     assert drawn[0]["colour"] == drawn[1]["colour"] != drawn[2]["colour"]
     page.goto("/compare?run=2")
     assert traces(page, "compare-accuracy")[0]["colour"] == drawn[2]["colour"]
+    page.evaluate("document.getElementById('confusion').scrollIntoView()")
     expect(page.locator("#compare-confusion-2 .heatmaplayer image")).to_have_count(1)
 
 
