@@ -41,8 +41,6 @@ def _escaped(match: re.Match[str]) -> str:
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table; the cells are shown as they are."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell if line is lines[1] else markdown_text(cell) for cell in line) + " |"
-        for line in lines
-    )
+    shown = [[markdown_text(cell) for cell in row] for row in (columns, *rows)]
+    shown.insert(1, ["---"] * len(columns))
+    return "\n".join(f"| {' | '.join(row)} |" for row in shown)
