@@ -24,5 +24,7 @@ def test_what_cannot_be_compared_is_refused(client, run_id):
     assert_problem(client.get("/api/v1/compare", params={"run": [run_id, 99]}), 404)
     assert_problem(client.get("/api/v1/compare"), 422)
     assert_problem(client.get("/api/v1/compare", params={"run": "x"}), 422)
-    assert_problem(client.get("/api/v1/compare", params={"run": list(range(1, RUNS_LIMIT + 2))}), 422)
+    assert_problem(
+        client.get("/api/v1/compare", params={"run": list(range(1, RUNS_LIMIT + 2))}), 422
+    )
     assert_problem(client.post("/api/v1/compare"), 405)
