@@ -93,7 +93,7 @@ def test_comparisons_show_what_was_reported_and_that_a_substitute_is_one(client)
     assert (theirs["substitute"], theirs["reported"][0]["value"]) == (False, 0.941176)
     assert theirs["reported_words"][0] == "best validation accuracy 94.12% (measured, Colab GPU)"
     assert (ours["substitute"], ours["reported"]) == (True, [])
-    text = text_of(page(client, "/compare" + address))
+    text = text_of(page(client, "/compare" + address).select_one("#compare-results table"))
     assert "Reported by the authors" in text
     assert "best validation accuracy 94.12% (measured, Colab GPU)" in text
     assert "Substitute: not comparable with what was reported" in text
@@ -103,7 +103,8 @@ def test_comparisons_show_what_was_reported_and_that_a_substitute_is_one(client)
 def test_runs_outside_recipes_have_no_column_of_reported_numbers(client):
     run = client.post("/api/v1/runs", json=SPEC).json()
     assert run["published"] is None
-    assert "Reported by" not in text_of(page(client, f"/compare?run={run['id']}"))
+    table = page(client, f"/compare?run={run['id']}").select_one("#compare-results table")
+    assert "Reported by" not in text_of(table)
 
 
 def test_a_study_of_ones_own_may_carry_reported_numbers(client):

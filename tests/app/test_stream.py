@@ -308,7 +308,9 @@ def test_wrong_questions_are_answered_with_a_problem(client, external):
     assert_problem(client.get(url, params={"run": 999}), 404)
     assert_problem(client.get(url, params={"run": "x"}), 422)
     assert_problem(client.get(url, params={"topic": "weather"}), 422)
-    assert_problem(client.get(url, params={"run": list(range(1, 202))}), 422)
+    assert_problem(
+        client.get(url, params={"run": list(range(1, stream_route.RUNS_LIMIT + 2))}), 422
+    )
     for cursor in ("1", "1:x", "1:2;3:4", "1:2,", ":"):
         assert_problem(client.get(url, params={"run": external, "cursor": cursor}), 422)
     assert_problem(client.post(url), 405)
