@@ -107,7 +107,9 @@ def cost_figure(costs: Sequence[Cost], what: str) -> Figure:
                 "y": [cost.accuracy for cost in costs],
                 "text": [escape(shortened(cost.label, 22)) for cost in costs],
                 "customdata": [escape(cost.label) for cost in costs],
-                "textposition": "top center",
+                "textposition": [
+                    "top left" if 2 * cost.seconds > slowest else "top right" for cost in costs
+                ],
                 "cliponaxis": False,
                 "marker": {
                     "size": 10,

@@ -151,8 +151,9 @@ def _pair(found: Chosen) -> list[EvaluationRow]:
 
 def _difference(found: Chosen, pair: Sequence[EvaluationRow], cells: Cells) -> Figure:
     first, second = pair
-    title = f"{found.labels[second.run_id]} less {found.labels[first.run_id]}"
-    figure = difference_figure(title, _names(first), first.confusion, second.confusion, cells)
+    figure = difference_figure(
+        "Change from the baseline", _names(first), first.confusion, second.confusion, cells
+    )
     return _clickable(figure, BOTH)
 
 
