@@ -124,7 +124,7 @@ def _part(
             (row.run_id, _clickable(confusion_figure(info), str(row.run_id)))
             for row, info in zip(shown, infos, strict=True)
         ),
-        difference=_difference(found, pair, cells) if pair else None,
+        difference=_difference(pair, cells) if pair else None,
         pairs=tuple(confused_pairs([row.confusion for row in first], PAIRS_LIMIT)),
         left_out=len(rows) - len(shown),
         opened=_opened(store, settings, found, place, page) if place else None,
@@ -149,7 +149,7 @@ def _pair(found: Chosen) -> list[EvaluationRow]:
     return known if len(known) == 2 and _names(known[0]) == _names(known[1]) else []
 
 
-def _difference(found: Chosen, pair: Sequence[EvaluationRow], cells: Cells) -> Figure:
+def _difference(pair: Sequence[EvaluationRow], cells: Cells) -> Figure:
     first, second = pair
     figure = difference_figure(
         "Change from the baseline", _names(first), first.confusion, second.confusion, cells
