@@ -17,7 +17,10 @@ class MetricOut(BaseModel):
 
     last: float | None
     best: float | None = Field(description="Maximum of accuracies, minimum of everything else.")
-    best_epoch: int | None
+    best_epoch: int | None = Field(
+        description="The first of equally good ones; of the metric that chooses the weights, the "
+        "one whose weights were kept."
+    )
     minimum: float | None
     maximum: float | None
     points: int

@@ -57,6 +57,8 @@ def run_outs(store: Store, rows: Sequence[RunRow]) -> list[RunOut]:
     if rows:
         for (run_id, name), summary in summaries(store, list(metrics)).items():
             metrics[run_id][name] = _metric(summary)
+    for row in rows:
+        _name_kept_epoch(row, metrics[row.id])
     queued = [row.id for row in rows if row.status == "queued"]
     places = queue_places(store, queued) if queued else {}
     return [_run(row, metrics[row.id], places.get(row.id)) for row in rows]
@@ -223,6 +225,14 @@ def _metric(row: SummaryRow) -> MetricOut:
         maximum=row.maximum,
         points=row.points,
     )
+
+
+def _name_kept_epoch(row: RunRow, metrics: Mapping[str, MetricOut]) -> None:
+    """Among equally good epochs, name the one whose weights an ended run has kept."""
+    kept = row.finished.get("best_epoch")
+    chosen_by = metrics.get(row.spec.get("training", {}).get("best_by", "val_accuracy"))
+    if kept is not None and chosen_by is not None:
+        chosen_by.best_epoch = kept
 
 
 def _progress(event: Mapping[str, Any]) -> ProgressOut | None:

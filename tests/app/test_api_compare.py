@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from app.figures.compare import RUNS_LIMIT
-from tests.app.conftest import SPEC, assert_problem, epoch_event
+from tests.app.conftest import FINISHED, SPEC, assert_problem, epoch_event
 
 
 def test_runs_are_compared_in_the_order_asked_for(client):
@@ -18,6 +18,17 @@ def test_runs_are_compared_in_the_order_asked_for(client):
     assert "wall_clock" in payload["figures"]
     for figure in payload["figures"].values():
         assert {"data", "layout"} <= set(figure)
+
+
+def test_among_equal_epochs_the_one_whose_weights_were_kept_is_the_best(client):
+    run = client.post("/api/v1/runs?external=true", json=SPEC).json()["id"]
+    epochs = [epoch_event(1, val_accuracy=0.2), epoch_event(2, val_accuracy=0.2)]
+    client.post(f"/api/v1/runs/{run}/events", json=epochs)
+    assert client.get(f"/api/v1/runs/{run}").json()["metrics"]["val_accuracy"]["best_epoch"] == 1
+    client.post(f"/api/v1/runs/{run}/events", json=[FINISHED])  # by its loss, epoch 2 was better
+    assert client.get(f"/api/v1/runs/{run}").json()["metrics"]["val_accuracy"]["best_epoch"] == 2
+    [row] = client.get("/api/v1/compare", params={"run": run}).json()["table"]
+    assert row["best_epoch"] == 2
 
 
 def test_what_cannot_be_compared_is_refused(client, run_id):
