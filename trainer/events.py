@@ -207,6 +207,9 @@ Event = (
 )
 
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+_LIST_ADAPTER: TypeAdapter[list[Event]] = TypeAdapter(
+    list[Annotated[Event, Field(discriminator="kind")]]
+)
 
 
 def event_line(event: Event) -> bytes:
@@ -221,3 +224,12 @@ def parse_event(line: bytes | str) -> Event:
         pydantic.ValidationError: If the line is no event of ours.
     """
     return _ADAPTER.validate_json(line)
+
+
+def parse_events(text: bytes) -> list[Event]:
+    """Return the events in a JSON list.
+
+    Raises:
+        pydantic.ValidationError: If it is none, or one of them is no event of ours.
+    """
+    return _LIST_ADAPTER.validate_json(text)

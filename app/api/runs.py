@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -30,7 +31,7 @@ from store.runs import list_runs, report_external, update_note
 from store.series import series, series_names
 from store.values import ID_LIMIT
 from trainer.errors import FieldError, InvalidInput
-from trainer.events import Event, parse_event
+from trainer.events import Event, parse_event, parse_events
 
 LINES_TYPES = ("application/x-ndjson", "application/jsonl")
 EVENTS_LIMIT = 10_000  # in one report
@@ -238,6 +239,10 @@ def _parsed_events(body: bytes, media_type: str) -> list[Event]:
     """
     items: list[bytes | str] = []
     if media_type == "application/json":
+        with suppress(ValidationError):  # what is wrong is found out below, event by event
+            found = parse_events(body)
+            if len(found) <= EVENTS_LIMIT:
+                return found
         try:
             listed = json.loads(body)
         except (ValueError, RecursionError) as error:
