@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.main import create_app
@@ -34,6 +41,8 @@ ARGUMENTS = (
     # Every name and address but the server's leads nowhere.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+
+expect.set_options(timeout=20_000)  # the browser shares two cores with everything else
 
 
 class NoBell:
@@ -88,7 +97,7 @@ class Server:
         return teller
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("served")
     listening = socket.create_server(("127.0.0.1", 0))
@@ -176,4 +185,18 @@ def wait_for_points(page: Page, plot: str, series: str, count: int, run: int | N
             trace.meta?.series === series && (run === null || trace.meta.run === run)
             && trace.x.length === count)""",
         arg=[plot, series, count, run],
+    )
+
+
+def scroll_to_part(page: Page, name: str) -> None:
+    """Scroll to a part, which the parts before it may push away as they come, until it is there."""
+    page.wait_for_function(
+        """id => {
+            const part = document.getElementById(id);
+            if (part.dataset.loaded && !part.hasAttribute("aria-busy")) return true;
+            part.scrollIntoView();
+            return false;
+        }""",
+        arg=name,
+        polling=200,
     )

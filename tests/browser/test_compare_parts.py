@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from store import runs
-from tests.browser.conftest import Server, watched
+from tests.browser.conftest import Server, scroll_to_part, watched
 from tests.compared import CLASSES, answers, digits, evaluated, finished_run
 from tests.seeding import SCRIPT_NAME, Teller, claim
 
@@ -50,20 +50,6 @@ def ended(server: Server) -> Ended:
 
 def address(*run_ids: int, more: str = "") -> str:
     return "/compare?" + "&".join(f"run={run_id}" for run_id in run_ids) + more
-
-
-def part(page: Page, name: str) -> None:
-    """Scroll to a part, which the parts before it may push away as they come, until it is there."""
-    page.wait_for_function(
-        """id => {
-            const part = document.getElementById(id);
-            if (part.dataset.loaded && !part.hasAttribute("aria-busy")) return true;
-            part.scrollIntoView();
-            return false;
-        }""",
-        arg=name,
-        polling=200,
-    )
 
 
 def test_the_verdict_speaks_and_its_baseline_is_in_the_address(page: Page, ended: Ended) -> None:
@@ -148,7 +134,7 @@ def test_the_table_is_copied_and_downloaded(
 def test_a_count_of_the_verdict_leads_to_its_images(page: Page, ended: Ended) -> None:
     page.goto(address(ended.first, ended.second))
     page.locator(".counts a").nth(1).click()
-    part(page, "flips")
+    scroll_to_part(page, "flips")
     expect(page).to_have_url(re.compile("flip=broken"))
     expect(page.locator("#flips-title")).to_be_focused()
     shots = page.locator("#flips .shot")
@@ -162,7 +148,7 @@ def test_a_count_of_the_verdict_leads_to_its_images(page: Page, ended: Ended) ->
 
 def test_images_are_stepped_through_by_keyboard(page: Page, ended: Ended) -> None:
     page.goto(address(ended.first, ended.second))
-    part(page, "flips")
+    scroll_to_part(page, "flips")
     shots = page.locator("#flips [data-shot]")
     shots.first.focus()
     page.keyboard.press("ArrowRight")
@@ -188,7 +174,7 @@ def test_images_are_filtered_and_paged_and_the_address_restores_them(
     page: Page, ended: Ended
 ) -> None:
     page.goto(address(ended.first, ended.second))
-    part(page, "flips")
+    scroll_to_part(page, "flips")
     page.locator("#flips [data-after]").click()
     expect(page.locator("#flips .shot")).to_have_count(1)
     page.locator("#flips-class").select_option(label="1 (9)")
@@ -196,7 +182,7 @@ def test_images_are_filtered_and_paged_and_the_address_restores_them(
     expect(page).to_have_url(re.compile(r"class=1"))
     assert "page=" not in page.url
     page.reload()
-    part(page, "flips")
+    scroll_to_part(page, "flips")
     expect(page.locator("#flips .shot")).to_have_count(9)
     page.locator("#flip-both_wrong").click()
     expect(page.locator("#flips .shot")).to_have_count(5)
@@ -207,13 +193,13 @@ def test_images_are_filtered_and_paged_and_the_address_restores_them(
 def test_an_image_that_cannot_be_had_says_so(page: Page, ended: Ended) -> None:
     page.route("**/images/0?*", lambda route: route.fulfill(status=404, body=""))
     page.goto(address(ended.first, ended.second))
-    part(page, "flips")
+    scroll_to_part(page, "flips")
     expect(page.locator("#flips .shot").first).to_contain_text("No longer here")
 
 
 def test_a_click_on_a_cell_opens_its_images(page: Page, ended: Ended) -> None:
     page.goto(address(ended.first, ended.second))
-    part(page, "confusion")
+    scroll_to_part(page, "confusion")
     plot = page.locator(f"#compare-confusion-{ended.first}")
     expect(plot.locator(".heatmaplayer image")).to_have_count(1)
     plot.scroll_into_view_if_needed()
@@ -238,7 +224,7 @@ def test_a_click_on_a_cell_opens_its_images(page: Page, ended: Ended) -> None:
 
 def test_the_table_of_confused_classes_opens_images_by_keyboard(page: Page, ended: Ended) -> None:
     page.goto(address(ended.first, ended.second))
-    part(page, "confusion")
+    scroll_to_part(page, "confusion")
     page.locator("#cell-both-0-1").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#cell-title")).to_have_text("0 taken for 1 by just one of the two: 9")
@@ -253,7 +239,7 @@ def test_the_table_of_confused_classes_opens_images_by_keyboard(page: Page, ende
 
 def test_figures_by_class_are_switched(page: Page, ended: Ended) -> None:
     page.goto(address(ended.first, ended.second, ended.third))
-    part(page, "classes")
+    scroll_to_part(page, "classes")
     expect(page.locator("#compare-classes .heatmaplayer image")).to_have_count(1)
     page.locator("#figure-recall").click()
     expect(page.locator("#compare-class-bars .gtitle")).to_contain_text("Recall where")
@@ -268,7 +254,7 @@ def test_a_part_that_cannot_be_loaded_says_so_and_is_tried_again(page: Page, end
     expect(alert).to_contain_text("RUN-TRUE-PREDICTED")
     page.evaluate("history.replaceState(null, '', location.href.replace('&cell=nonsense', ''))")
     alert.get_by_role("button", name="Try again").click()
-    part(page, "confusion")
+    scroll_to_part(page, "confusion")
     expect(alert).to_have_count(0)
 
 
@@ -306,7 +292,7 @@ def test_a_phone_and_a_screen_reader_are_served(
     page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
     page.goto(address(ended.first, ended.second, ended.third, more=f"&cell={ended.first}-0-1"))
     for name in PARTS:
-        part(page, name)
+        scroll_to_part(page, name)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     found = Axe().run(page, "main").response["violations"]
     bad = [

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import traces, wait_for_points, watched
+from tests.browser.conftest import scroll_to_part, traces, wait_for_points, watched
 from tests.tuneboard.upped import Upped
 from tuneboard.client import Client
 
@@ -103,6 +103,7 @@ def test_two_runs_are_launched_from_the_form_watched_live_and_compared(
             assert drawn[run, "val_accuracy"]["y"] == pytest.approx(expected)
             assert (run, "train_accuracy") in drawn
     assert drawn[first, "val_accuracy"]["colour"] != drawn[second, "val_accuracy"]["colour"]
+    scroll_to_part(visit, "confusion")
     for run in (first, second):
         expect(visit.locator(f"#compare-confusion-{run} .heatmaplayer image")).to_have_count(1)
     expect(visit.locator("#compare-results .chip")).to_have_text(["Succeeded", "Succeeded"])

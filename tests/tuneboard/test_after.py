@@ -109,7 +109,7 @@ def test_an_export_is_downloaded(at_work: Served, tmp_path: Path) -> None:
     assert result.stdout.strip() == str(out)
     assert "64 validation images" in result.stderr
     assert get_job(at_work.store, 1).payload["format"] == "torchscript"
-    assert tuneboard("export", str(run_id), "--format", "onnx", "--out", out).exit_code == 2
+    assert tuneboard("export", str(run_id), "--format", "pickle", "--out", out).exit_code == 2
 
 
 def test_a_vote_prints_its_accuracy_and_confusion(at_work: Served, tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ function keepLinks() {
   };
   for (const kind of ["pointerdown", "focusin", "click"]) document.addEventListener(kind, follow, true);
   document.addEventListener("formdata", ({ target, formData }) => {
-    if (target === controls || target.method !== "get" || new URL(target.action).pathname !== location.pathname) return;
+    const changesAddress = target === controls || target.matches("[data-view-form]"); // by themselves
+    if (changesAddress || target.method !== "get" || new URL(target.action).pathname !== location.pathname) return;
     // Hidden fields hold the address of when the page was made; it may have changed since.
     const asked = new Set([...target.elements].filter((field) => field.type !== "hidden").map((field) => field.name));
     const now = new URLSearchParams(location.search);
