@@ -45,6 +45,7 @@ class RunRow:
     finished: dict[str, Any]
     error: dict[str, Any] | None
     published: dict[str, Any] | None
+    archived_at: float | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -190,6 +191,17 @@ class ComparisonRow:
     query: str
     created_at: float
     updated_at: float
+
+
+@dataclass(frozen=True)
+class ViewRow:
+    """A saved view of the Runs page."""
+
+    id: int
+    name: str
+    owner: str
+    query: str
+    created_at: float
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class Run(SQLModel, table=True):
     __tablename__ = "runs"
     __table_args__ = (
         Index("ix_runs_claim", "status", "priority", "id"),
+        Index("ix_runs_shown", "archived_at", "status"),
         UniqueConstraint("owner", "idempotency_key", name="uq_runs_idempotency"),
         {"sqlite_autoincrement": True},  # ids name folders: never the same twice
     )
@@ -133,6 +134,8 @@ class Run(SQLModel, table=True):
         default=None, sa_column=Column(JSON(none_as_null=True))
     )
     """`trainer.published.Published`: what a recipe's authors reported of this run."""
+    archived_at: float | None = None
+    """When it was put out of the lists; None while it is shown."""
 
 
 class Attempt(SQLModel, table=True):
@@ -333,6 +336,47 @@ class Comparison(SQLModel, table=True):
     updated_at: float
 
 
+class RunTag(SQLModel, table=True):
+    """A word that somebody has put on a run."""
+
+    __tablename__ = "run_tags"
+    __table_args__ = (Index("ix_run_tags_tag", "tag"),)
+
+    run_id: int = Field(primary_key=True, foreign_key="runs.id")
+    tag: str = Field(primary_key=True, sa_type=PlainText)
+
+
+class Baseline(SQLModel, table=True):
+    """The run that a dataset's others are held against."""
+
+    __tablename__ = "baselines"
+
+    dataset_name: str = Field(primary_key=True, sa_type=PlainText)
+    run_id: int = Field(foreign_key="runs.id", index=True)
+
+
+class View(SQLModel, table=True):
+    """A saved view of the Runs page."""
+
+    __tablename__ = "views"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_type=PlainText)
+    owner: str = Field(sa_type=PlainText)
+    query: str = Field(sa_type=PlainText)
+    """The page's address after the question mark."""
+    created_at: float
+
+
+class Leftover(SQLModel, table=True):
+    """A folder whose rows are gone, until it is gone as well."""
+
+    __tablename__ = "leftovers"
+
+    path: str = Field(primary_key=True, sa_type=PlainText)
+    """Below the data directory, such as `runs/12`."""
+
+
 class Worker(SQLModel, table=True):
     """A worker process that has been heard of."""
 
@@ -365,6 +409,10 @@ SPEC_FIELDS: Table = SQLModel.metadata.tables["spec_fields"]
 EVALUATIONS: Table = SQLModel.metadata.tables["evaluations"]
 JOBS: Table = SQLModel.metadata.tables["jobs"]
 COMPARISONS: Table = SQLModel.metadata.tables["comparisons"]
+RUN_TAGS: Table = SQLModel.metadata.tables["run_tags"]
+BASELINES: Table = SQLModel.metadata.tables["baselines"]
+VIEWS: Table = SQLModel.metadata.tables["views"]
+LEFTOVERS: Table = SQLModel.metadata.tables["leftovers"]
 WORKERS: Table = SQLModel.metadata.tables["workers"]
 
 
