@@ -87,6 +87,7 @@ class RunOut(BaseModel):
     queue: QueueOut | None
     error: ErrorOut | None
     cancel_requested: bool
+    pause_requested: bool = Field(description="It stops at its next checkpoint, within seconds.")
     elapsed_s: float | None = Field(description="Seconds of training, without queueing or gaps.")
     published: Published | None = Field(
         description="What a recipe's authors reported of this run; null outside recipes."

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from app.dependencies import accepts
-from app.errors import HttpProblem
+from app.errors import HttpProblem, field_error
+from app.security import CSRF_FIELD
 from trainer.errors import FieldError, InvalidInput
 from trainer.parsing import SPEC_TEXT_LIMIT_BYTES, parse_spec, yaml_data
 from trainer.spec import ExperimentSpec
@@ -17,6 +20,8 @@ from trainer.spec import ExperimentSpec
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 DOCUMENT_TYPES = ("application/json", *YAML_TYPES)
 STUDY_LIMIT_BYTES = 1024 * 1024
+
+M = TypeVar("M", bound=BaseModel)
 
 _check_type = accepts(*DOCUMENT_TYPES)
 
@@ -52,6 +57,26 @@ def described_as(schema: dict[str, Any], example: object) -> dict[str, Any]:
     """Return what OpenAPI says of a body that `read_document` reads."""
     content = {name: {"schema": schema, "example": example} for name in DOCUMENT_TYPES[:3]}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def form_model(model: type[M], form: Mapping[str, Any]) -> M:
+    """Return what a posted form says; fields that were left empty count as left out.
+
+    Raises:
+        InvalidInput: With an error for each field that is wrong.
+    """
+    given = {
+        name: value.strip()
+        for name, value in form.items()
+        if name != CSRF_FIELD and isinstance(value, str) and value.strip()
+    }
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        raise InvalidInput.of(
+            *(field_error(item, [str(part) for part in item["loc"]]) for item in found)
+        ) from error
 
 
 def _parsed(body: bytes, media_type: str, limit_bytes: int) -> object:

@@ -200,6 +200,7 @@ def _run(row: RunRow, metrics: dict[str, MetricOut], place: QueuePlace | None) -
         queue=None if place is None else QueueOut(**vars(place)),
         error=_error(row.error),
         cancel_requested=row.cancel_requested,
+        pause_requested=row.pause_requested,
         elapsed_s=row.finished.get("elapsed_s", row.progress.get("elapsed_s")),
         published=None if row.published is None else Published.model_validate(row.published),
         event_seq=row.event_seq,

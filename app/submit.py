@@ -65,8 +65,8 @@ def submit(
         note=note,
     )
     if dataset is not None:
-        _mind_failure(store, dataset)
-        _ring(bell, [dataset])
+        mind_failure(store, dataset)
+        ring(bell, [dataset])
     return run, created
 
 
@@ -105,8 +105,8 @@ def submit_study(
     datasets = [_registered(store, name, owner) for name in {s.dataset.name for s in parsed}]
     study = create_study(store, name, owner, parsed, note, priority=priority, published=published)
     for dataset in datasets:
-        _mind_failure(store, dataset)
-    _ring(bell, datasets)
+        mind_failure(store, dataset)
+    ring(bell, datasets)
     return study
 
 
@@ -193,8 +193,8 @@ def _submit_steps(
     datasets = [_registered(store, known, owner) for known in sorted(names)]
     study = create_study(store, name, owner, note=note, priority=priority, steps=steps)
     for dataset in datasets:
-        _mind_failure(store, dataset)
-    _ring(bell, datasets)
+        mind_failure(store, dataset)
+    ring(bell, datasets)
     return study
 
 
@@ -295,13 +295,14 @@ def _weights_error(settings: Settings, weights: str) -> FieldError | None:
     )
 
 
-def _ring(bell: Rings, datasets: Sequence[DatasetRow]) -> None:
+def ring(bell: Rings, datasets: Sequence[DatasetRow]) -> None:
+    """Tell the workers of runs that have been queued, and of datasets that are not ready."""
     if any(dataset.status == "preparing" for dataset in datasets):
         bell.ring_interactive()
     bell.ring_train()
 
 
-def _mind_failure(store: Store, dataset: DatasetRow) -> None:
+def mind_failure(store: Store, dataset: DatasetRow) -> None:
     """Fail runs queued in the moment between a look at their dataset and its failure."""
     if dataset.status == "ready":
         return

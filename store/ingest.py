@@ -32,6 +32,7 @@ class Recorded:
     """What the supervisor learns when it writes."""
 
     cancel_requested: bool
+    pause_requested: bool
     events_offset: int
     """Bytes of events.jsonl now in the database; go on reading from there."""
 
@@ -45,7 +46,7 @@ def record(
     events: Sequence[Event] = (),
     offset: int | None = None,
 ) -> Recorded:
-    """Renew the lease, store events, and say whether the run is to be cancelled.
+    """Renew the lease, store events, and say whether the run is to be cancelled or paused.
 
     Args:
         lease_s: Seconds from now after which the run may be taken away.
@@ -64,19 +65,24 @@ def record(
             update(RUNS)
             .where(RUNS.c.id == run_id, RUNS.c.attempt == attempt, RUNS.c.status == Status.RUNNING)
             .values(lease_expires_at=store.clock() + lease_s)
-            .returning(RUNS.c.cancel_requested, RUNS.c.events_offset, RUNS.c.event_seq)
+            .returning(
+                RUNS.c.cancel_requested,
+                RUNS.c.pause_requested,
+                RUNS.c.events_offset,
+                RUNS.c.event_seq,
+            )
         ).one_or_none()
         if fence is None:
             raise LostRun.of(run_id, attempt)
         if offset is not None and offset <= fence.events_offset:
-            return Recorded(fence.cancel_requested, fence.events_offset)
+            return Recorded(fence.cancel_requested, fence.pause_requested, fence.events_offset)
         stored = fence.events_offset if offset is None else offset
         if events or stored != fence.events_offset:
             changes = store_events(conn, run_id, events, fence.event_seq, attempt)
             conn.execute(
                 update(RUNS).where(RUNS.c.id == run_id).values(**changes, events_offset=stored)
             )
-        return Recorded(fence.cancel_requested, stored)
+        return Recorded(fence.cancel_requested, fence.pause_requested, stored)
 
 
 def rewind(store: Store, run_id: int, attempt: int, *, offset: int, step: int, epochs: int) -> None:

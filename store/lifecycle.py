@@ -1,6 +1,7 @@
-"""What workers, the reconciler and users do to a run: claim, end, hand back, reap, cancel.
+"""What workers and the reconciler do to a run: claim, end, hand back, reap.
 
-The states and the fence are in `store.states`, the recording of events in `store.ingest`.
+The states and the fence are in `store.states`, the recording of events in `store.ingest`, what
+users ask for in `store.wishes`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select
 
 from store.database import Store
 from store.ingest import Recorded, record, rewind
@@ -23,11 +24,9 @@ from store.states import (
     end_attempt,
     move,
     owned,
-    tell_state,
 )
 from store.tables import ATTEMPTS, DATASETS, RUNS
-from store.values import is_id
-from trainer.errors import Conflict, NotFound
+from store.wishes import request_cancel, request_pause, resume, set_priority
 
 __all__ = [
     "TERMINAL",
@@ -44,7 +43,10 @@ __all__ = [
     "reap",
     "record",
     "request_cancel",
+    "request_pause",
+    "resume",
     "rewind",
+    "set_priority",
 ]
 
 SLOW_LOOK_S = 1.0
@@ -143,15 +145,16 @@ def finish(
 
 
 def hand_back(store: Store, run_id: int, attempt: int, detail: str) -> Status:
-    """Queue a run again that its worker stopped on purpose; return where it went.
+    """Queue or pause a run that its worker stopped on purpose; return where it went.
 
     Raises:
         LostRun: If the attempt does not own the run; nothing is changed.
     """
     with store.write() as conn:
         run = owned(conn, run_id, attempt)
-        target = Status.CANCELLED if run.cancel_requested else Status.QUEUED
-        end_attempt(conn, store, run_id, attempt, target, "handed_back", detail)
+        target = _stopped_as_asked(run)
+        outcome = "paused" if target is Status.PAUSED else "handed_back"
+        end_attempt(conn, store, run_id, attempt, target, outcome, detail)
         return target
 
 
@@ -168,10 +171,8 @@ def crashed(store: Store, run_id: int, attempt: int, detail: str, max_crashes: i
     with store.write() as conn:
         run = owned(conn, run_id, attempt)
         crashes = run.crashes + 1
-        target, error = Status.QUEUED, None
-        if run.cancel_requested:
-            target = Status.CANCELLED
-        elif crashes >= max_crashes:
+        target, error = _stopped_as_asked(run), None
+        if not run.cancel_requested and crashes >= max_crashes:
             target = Status.FAILED
             error = {
                 "title": "The trainer crashed",
@@ -233,39 +234,6 @@ def reap(
     return taken
 
 
-def request_cancel(store: Store, run_id: int) -> RunRow:
-    """Cancel a waiting run at once; ask the supervisor of a running one to stop it.
-
-    Raises:
-        NotFound: If there is no such run.
-        Conflict: If it has ended.
-    """
-    with store.write() as conn:
-        row = None
-        if is_id(run_id):
-            row = conn.execute(
-                select(RUNS).where(RUNS.c.id == run_id).with_for_update()
-            ).one_or_none()
-        if row is None:
-            raise NotFound(f"There is no run {run_id}.")
-        run = RunRow(**row._mapping)
-        if run.is_terminal:
-            raise Conflict(f"Run {run_id} has {run.status}; only a live run can be cancelled.")
-        if run.status == Status.RUNNING and not run.external:
-            return run if run.cancel_requested else _flag(conn, store, run)
-        moved = move(
-            conn,
-            store,
-            RUNS.c.id == run_id,
-            Status(run.status),
-            Status.CANCELLED,
-            detail="Cancelled by its user.",
-            cancel_requested=True,
-        )
-        assert moved is not None  # noqa: S101 - its row is locked
-        return moved
-
-
 def fail_queued_for_dataset(store: Store, dataset_name: str, error: dict[str, Any]) -> list[int]:
     """Fail the runs that wait for a dataset that could not be prepared; return their ids."""
     with store.write() as conn:
@@ -283,6 +251,13 @@ def fail_queued_for_dataset(store: Store, dataset_name: str, error: dict[str, An
         return failed
 
 
+def _stopped_as_asked(run: RunRow) -> Status:
+    """Return where a run goes whose attempt ended without the run's end."""
+    if run.cancel_requested:
+        return Status.CANCELLED
+    return Status.PAUSED if run.pause_requested else Status.QUEUED
+
+
 def _expired(conn: Connection, store: Store) -> dict[int, tuple[RunRow, float]]:
     """Return the running runs whose leases have run out, locked, and the time."""
     now = store.now(conn)
@@ -298,10 +273,8 @@ def _expired(conn: Connection, store: Store) -> dict[int, tuple[RunRow, float]]:
 def _lose(conn: Connection, store: Store, run: RunRow, silent_s: float, max_losses: int) -> None:
     losses = run.losses + 1
     detail = f"Worker {run.worker_id} let its lease run out {silent_s:.0f} s ago."
-    target, error = Status.QUEUED, None
-    if run.cancel_requested:
-        target = Status.CANCELLED
-    elif losses > max_losses:
+    target, error = _stopped_as_asked(run), None
+    if not run.cancel_requested and losses > max_losses:
         target = Status.FAILED
         error = {
             "title": "The run lost its worker too often",
@@ -311,15 +284,3 @@ def _lose(conn: Connection, store: Store, run: RunRow, silent_s: float, max_loss
     end_attempt(
         conn, store, run.id, run.attempt, target, "lost", detail, losses=losses, error=error
     )
-
-
-def _flag(conn: Connection, store: Store, run: RunRow) -> RunRow:
-    row = conn.execute(
-        update(RUNS)
-        .where(RUNS.c.id == run.id)
-        .values(cancel_requested=True, event_seq=RUNS.c.event_seq + 1)
-        .returning(*RUNS.c)
-    ).one()
-    flagged = RunRow(**row._mapping)
-    tell_state(conn, store, flagged, "Its user asked for it to stop.")
-    return flagged

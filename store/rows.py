@@ -29,6 +29,7 @@ class RunRow:
     started_at: float | None
     finished_at: float | None
     cancel_requested: bool
+    pause_requested: bool
     attempt: int
     worker_id: str | None
     lease_expires_at: float | None
@@ -46,6 +47,8 @@ class RunRow:
     error: dict[str, Any] | None
     published: dict[str, Any] | None
     archived_at: float | None = None
+    continues_run: int | None = None
+    continues_epoch: int | None = None
 
     @property
     def is_terminal(self) -> bool:

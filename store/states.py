@@ -121,6 +121,7 @@ def end_attempt(
         target,
         detail=detail,
         lease_expires_at=None,
+        pause_requested=False,
         **values,
     )
     if run is None:

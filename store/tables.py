@@ -103,6 +103,8 @@ class Run(SQLModel, table=True):
     started_at: float | None = None
     finished_at: float | None = None
     cancel_requested: bool = False
+    pause_requested: bool = False
+    """Its supervisor is asked to stop it at a checkpoint; cleared when it is paused."""
 
     attempt: int = 0
     worker_id: str | None = None
@@ -136,6 +138,11 @@ class Run(SQLModel, table=True):
     """`trainer.published.Published`: what a recipe's authors reported of this run."""
     archived_at: float | None = None
     """When it was put out of the lists; None while it is shown."""
+    continues_run: int | None = Field(default=None, index=True)
+    """The run whose last checkpoint and events this one begins with. No foreign key: that run may
+    be deleted once this one has checkpoints of its own."""
+    continues_epoch: int | None = None
+    """How many epochs it takes over."""
 
 
 class Attempt(SQLModel, table=True):
@@ -149,7 +156,7 @@ class Attempt(SQLModel, table=True):
     started_at: float
     ended_at: float | None = None
     outcome: str | None = None
-    """succeeded, failed, cancelled, handed_back, crashed or lost."""
+    """succeeded, failed, cancelled, paused, handed_back, crashed or lost."""
     detail: str = Field(default="", sa_type=PlainText)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typer
 from typer.core import TyperGroup
 
-from tuneboard.commands import after, datasets, local, recipes, runs, serve
+from tuneboard.commands import after, datasets, local, recipes, runs, serve, wishes
 
 
 class _Group(TyperGroup):
@@ -39,7 +39,10 @@ app.command()(runs.submit)
 app.command(name="runs")(runs.list_runs)
 app.command()(runs.show)
 app.command()(runs.compare)
-app.command()(runs.cancel)
+app.command()(wishes.cancel)
+app.command()(wishes.pause)
+app.command()(wishes.resume)
+app.command()(wishes.priority)
 app.command()(after.predict)
 app.command()(after.export)
 app.command()(after.vote)

@@ -19,12 +19,13 @@ from trainer.parsing import yaml_data
 from tuneboard.after_calls import JobCalls
 from tuneboard.problems import field_errors_of
 from tuneboard.recipe import as_mapping, load_yaml
+from tuneboard.run_calls import RunCalls
 from tuneboard.study_calls import StudyCalls
 
 _LOOK_S = 0.3
 
 
-class Client(JobCalls, StudyCalls):
+class Client(JobCalls, RunCalls, StudyCalls):
     """A connection to one Tuneboard; also a context manager.
 
     Every method raises:
@@ -105,10 +106,6 @@ class Client(JobCalls, StudyCalls):
                 return found[:limit]
             if cursor is None:
                 return found
-
-    def cancel(self, run_id: int) -> dict[str, Any]:
-        """Ask for a run to be stopped, and return it."""
-        return self._object("POST", f"runs/{run_id}/cancel")
 
     def annotate(self, run_id: int, note: str) -> dict[str, Any]:
         """Replace a run's note, and return the run."""

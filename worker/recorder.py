@@ -20,7 +20,7 @@ from worker.tail import Said
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-"""How long an event of the steady kind, or a request to cancel, may wait to be seen."""
+"""How long an event of the steady kind, or a request to cancel or pause, may wait to be seen."""
 BUFFER_LIMIT = 5_000
 """Events that wait here at most; the rest wait in the trainer's file."""
 BATCH_LIMIT = 500
@@ -48,6 +48,7 @@ class Recorder:
         """Tries in a row that the database did not answer."""
         self._thread = threading.Thread(target=self._work, name=f"recorder-{run_id}", daemon=True)
         self.cancel_requested = threading.Event()
+        self.pause_requested = threading.Event()
         self.lost = threading.Event()
         self.refused: Exception | None = None
         """Why the store will never take what waits here; such an attempt cannot go on."""
@@ -125,7 +126,7 @@ class Recorder:
             return None if self._stopping else self._waiting[:BATCH_LIMIT]
 
     def _write(self, batch: list[Said]) -> None:
-        """Store a batch, or renew the lease if that is due, or at least look for a cancel."""
+        """Store a batch, or renew the lease if that is due, or at least look for what users ask."""
         now = time.monotonic()
         if batch or now - self._written_at >= self._settings.heartbeat_s:
             recorded = lifecycle.record(
@@ -137,11 +138,14 @@ class Recorder:
                 offset=batch[-1][1] if batch else None,
             )
             self._written_at = now
-            cancel = recorded.cancel_requested
+            cancel, pause = recorded.cancel_requested, recorded.pause_requested
         else:
-            cancel = runs.get_run(self._store, self._run_id).cancel_requested
+            run = runs.get_run(self._store, self._run_id)
+            cancel, pause = run.cancel_requested, run.pause_requested
         if cancel:
             self.cancel_requested.set()
+        if pause:
+            self.pause_requested.set()
         with self._changed:
             del self._waiting[: len(batch)]
             if self._waiting and len(batch) == BATCH_LIMIT:

@@ -204,13 +204,13 @@ class Supervisor:
         """Ask the trainer to stop when somebody wants it to, and kill it when it does not."""
         now = time.monotonic()
         cancelled = self._recorder.cancel_requested.is_set()
-        if not self._asked_to_stop and (cancelled or self._draining.is_set()):
+        paused = self._recorder.pause_requested.is_set()
+        if not self._asked_to_stop and (cancelled or paused or self._draining.is_set()):
             self._asked_to_stop = True
             trainer.ask_to_stop()
             self._kill_at = now + self._settings.cancel_grace_s * DRAIN_GRACE_FACTOR
-            log.info(
-                "Run %s: told to stop (%s)", self.run_id, "cancelled" if cancelled else "drain"
-            )
+            why = "cancelled" if cancelled else "paused" if paused else "drain"
+            log.info("Run %s: told to stop (%s)", self.run_id, why)
         if self._kill_at is not None:
             if cancelled:
                 self._kill_at = min(self._kill_at, now + self._settings.cancel_grace_s)
@@ -245,6 +245,8 @@ class Supervisor:
             return self._told(Status.FAILED)
         if code == INTERRUPTED or self._asked_to_stop:
             why = "Its worker was told to stop." if self._asked_to_stop else "It was told to stop."
+            if self._recorder.pause_requested.is_set():
+                why = "Its user asked for a pause."
             return self._told(
                 self._insist(
                     lambda: lifecycle.hand_back(self._store, self.run_id, self.attempt, why)

@@ -16,6 +16,7 @@ from app.api import (
     evaluated_images,
     jobs,
     recipes,
+    run_wishes,
     runs,
     specs,
     stream,
@@ -36,6 +37,7 @@ _PROBLEM = {
 router = APIRouter(prefix=PREFIX, responses={"4XX": _PROBLEM, "5XX": _PROBLEM})
 for _module in (
     runs,
+    run_wishes,
     jobs,
     studies,
     recipes,

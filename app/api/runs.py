@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from app.answers import EvaluationsOut, EventsOut, LogOut, ReportedOut, RunOut, RunsOut, SeriesOut
+from app.api.run_wishes import PRIORITY_LIMIT
 from app.bodies import SpecBody, described_as
 from app.dependencies import (
     BellDep,
@@ -36,7 +37,6 @@ from trainer.events import Event, parse_event, parse_events
 LINES_TYPES = ("application/x-ndjson", "application/jsonl")
 EVENTS_LIMIT = 10_000  # in one report
 NOTE_LIMIT = 20_000  # characters
-PRIORITY_LIMIT = 1_000
 EXAMPLE_SPEC = {
     "dataset": {"name": "digits"},
     "model": {"architecture": "timm/tf_efficientnet_lite0", "weights": "package"},

@@ -17,6 +17,7 @@ from app.pages.datasets import router as datasets
 from app.pages.exports import router as exports
 from app.pages.launch import router as launch
 from app.pages.run import router as run
+from app.pages.run_wishes import router as run_wishes
 from app.pages.runs import router as runs
 from app.pages.studies import router as studies
 from app.pages.workers import router as workers
@@ -26,6 +27,7 @@ for part in (
     runs,
     launch,
     run,
+    run_wishes,
     compare,
     compare_share,
     compare_time,

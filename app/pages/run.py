@@ -78,6 +78,19 @@ class RunPage:
         return self.run.progress.fraction if self.run.progress else 0.0
 
     @property
+    def can_pause(self) -> bool:
+        """Whether the run may be asked to pause."""
+        row = self.row
+        is_asked = row.cancel_requested or row.pause_requested
+        return row.status in {"queued", "running"} and not row.external and not is_asked
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the run is paused, or is about to be."""
+        row = self.row
+        return not row.cancel_requested and (row.status == "paused" or row.pause_requested)
+
+    @property
     def phase_seconds(self) -> dict[str, float]:
         """Seconds by phase, of a finished run."""
         return {key: value for key, value in self.row.finished.get("seconds", {}).items() if value}

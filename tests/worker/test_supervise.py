@@ -13,7 +13,7 @@ from store import lifecycle, runs
 from store.database import Unavailable
 from store.evaluations import evaluations
 from store.events import events_after, log_lines
-from store.lifecycle import Status, request_cancel
+from store.lifecycle import Status, request_cancel, request_pause, resume
 from tests.worker.house import House, fake_launch, wait_until
 from trainer.files import TEMPORARY_SUFFIX
 from worker import recorder as recorder_module
@@ -359,3 +359,36 @@ def test_the_end_of_a_log_is_short_and_survives_strange_bytes(tmp_path: Any) -> 
     lines = log_tail(log).splitlines()
     assert lines[-1] == "99"
     assert len(lines) == supervise_module.LOG_TAIL_LINES
+
+
+def test_a_paused_run_is_resumed_where_it_was_and_ends_as_an_undisturbed_one(
+    any_house: House,
+) -> None:
+    house = any_house
+    run_id = house.submit(epochs=4)
+    attempt = Attempt(house, fake_launch("train", 0.05))
+    house.wait_for_epoch(run_id, 1)
+    assert request_pause(house.store, run_id).status == "running"
+    assert attempt.join() is Status.PAUSED
+    paused = house.run(run_id)
+    assert (paused.status, paused.pause_requested) == ("paused", False)
+    assert paused.checkpoint_step
+    assert resume(house.store, run_id).status == "queued"
+    attempt = Attempt(house, fake_launch("train", 0.05))
+    house.wait_for_epoch(run_id, 3)
+    attempt.supervisor.kill()  # and once more against its will
+    assert attempt.join() is Status.QUEUED
+    assert Attempt(house, fake_launch("train", 0)).join() is Status.SUCCEEDED
+    undisturbed = house.submit(epochs=4)
+    assert Attempt(house, fake_launch("train", 0)).join() is Status.SUCCEEDED
+    assert house.figures(run_id) == house.figures(undisturbed)
+    assert house.outcomes(run_id) == ["paused", "crashed", "succeeded"]
+
+
+def test_a_trainer_that_will_not_pause_is_killed_and_its_run_paused(house: House) -> None:
+    run_id = house.submit(epochs=2)
+    attempt = Attempt(house, fake_launch("ignore-term", 0))
+    house.wait_for_epoch(run_id, 2)
+    request_pause(house.store, run_id)
+    assert attempt.join() is Status.PAUSED
+    assert house.run(run_id).status == "paused"

@@ -1,4 +1,4 @@
-"""The commands about runs on a server: submit, runs, show, compare, cancel."""
+"""The commands about runs on a server: submit, runs, show, compare."""
 
 from __future__ import annotations
 
@@ -154,16 +154,3 @@ def compare(
         for line in verdict_lines(verdict) if verdict else ():
             say(line)
         say(client.compare_address(run_ids))
-
-
-def cancel(run_id: RunId, url: Url = None) -> None:
-    """Stop a run."""
-    from tuneboard.client import Client
-    from tuneboard.console import say
-
-    with Client(url) as client:
-        run = client.cancel(run_id)
-    if run["status"] == "cancelled":
-        say(f"Run {run_id} is cancelled.")
-    else:
-        say(f"Run {run_id} will be stopped within seconds.")
