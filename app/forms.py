@@ -18,6 +18,20 @@ from trainer.errors import FieldError, InvalidInput
 from trainer.parsing import yaml_data
 from trainer.spec import ExperimentSpec, flat_fields
 
+ALWAYS_WRITTEN = frozenset(
+    {
+        "dataset.name",
+        "model.architecture",
+        "model.weights",
+        "freeze.layers",
+        "optimizer.name",
+        "optimizer.lr",
+        "training.epochs",
+        "training.batch_size",
+    }
+)
+"""What the short YAML says even where it is the default."""
+
 Control = Literal["text", "integer", "number", "select", "list", "yaml"]
 
 
@@ -73,6 +87,8 @@ class FormField:
     error: FieldError | None
     applies: bool
     """Whether the field has a meaning beside the other values in the form."""
+    was: str | None = None
+    """What it held where the form was started from; None where that is what it holds now."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +140,14 @@ def spec_sections() -> tuple[SectionSchema, ...]:
 
 
 def launch_form(
-    values: Mapping[str, str] | None = None, errors: Iterable[FieldError] = ()
+    values: Mapping[str, str] | None = None,
+    errors: Iterable[FieldError] = (),
+    base: Mapping[str, str] | None = None,
 ) -> LaunchForm:
     """Return the form with `values` (path → text typed) and `errors` beside their fields.
 
     Without values every control holds its default. An error of an item in a list, such as
-    `model.head.hidden.1`, stands beside the list.
+    `model.head.hidden.1`, stands beside the list. Fields that differ from `base` say so.
     """
     given = tuple(errors)
     filled = default_values() if values is None else values
@@ -144,15 +162,18 @@ def launch_form(
                 if error.field == schema.path or error.field.startswith(f"{schema.path}.")
             ]
             placed.update(own)
+            value = filled.get(schema.path, "")
+            before = value if base is None else base.get(schema.path, "")
             fields.append(
                 FormField(
                     schema,
-                    filled.get(schema.path, ""),
+                    value,
                     given[own[0]] if own else None,
                     all(
                         filled.get(path, "") in allowed
                         for path, allowed in schema.applies_when.items()
                     ),
+                    None if value.strip() == before.strip() else before,
                 )
             )
         sections.append(FormSection(section, tuple(fields)))
@@ -185,6 +206,47 @@ def spec_data(values: Mapping[str, str]) -> dict[str, Any]:
             place[leaf] = _read(text, schema.control)
     data.setdefault("dataset", {})  # so that an empty form misses its name, not its section
     return data
+
+
+def short_yaml(values: Mapping[str, str]) -> str:
+    """Return what was typed as YAML: what differs from the defaults, and what is always asked.
+
+    Numbers are written as numbers; what is none stays text, so that the spec refuses it by name.
+    """
+    data: dict[str, Any] = {}
+    for section in spec_sections():
+        for schema in section.fields:
+            text = values.get(schema.path, "").strip()
+            if not text or (text == schema.default and schema.path not in ALWAYS_WRITTEN):
+                continue
+            *parents, leaf = schema.path.split(".")
+            place = data
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[leaf] = _plain(_read(text, schema.control), schema)
+    if not data:
+        return ""
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
+
+
+def _plain(value: object, schema: FieldSchema) -> object:
+    """Return a typed value as YAML would hold it."""
+    if isinstance(value, list) and schema.control == "list":
+        read = [_number(item) for item in value]
+        return read[0] if read == ["balanced"] else read
+    if schema.choices[:2] == ("no", "yes") and value in ("no", "yes"):
+        return value == "yes"
+    return _number(value) if schema.control in ("integer", "number") else value
+
+
+def _number(value: object) -> object:
+    for kind in (int, float):
+        try:
+            number = kind(str(value))
+        except ValueError:
+            continue
+        return number if abs(number) < float("inf") else value
+    return value
 
 
 def _fields(

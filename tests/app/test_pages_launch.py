@@ -51,7 +51,14 @@ def test_the_form_shows_labels_help_bounds_units_and_defaults(client: TestClient
     momentum = control(soup, "optimizer.momentum").find_parent(attrs={"data-applies-when": True})
     assert momentum["data-applies-when"] == '{"optimizer.name": ["sgd", "rmsprop"]}'
     assert control(soup, "model.architecture")["list"] == "architectures"
-    assert {legend.text for legend in soup.find_all("legend")} >= {"Data", "Model", "Training"}
+    assert [legend.text for legend in soup.find_all("legend")] == [
+        "Data",
+        "Model",
+        "What to train",
+        "How to train",
+        "When to stop",
+        "This run",
+    ]
 
 
 def test_datasets_to_choose_from_are_those_here_and_those_of_the_catalogue(
@@ -174,7 +181,7 @@ def test_cloning_fills_the_form_with_the_runs_spec(client: TestClient, store: St
 
 def test_a_pasted_spec_is_launched(client: TestClient, store: Store) -> None:
     text = "name: pasted\ndataset: {name: digits}\nmodel: {architecture: tuneboard/small_cnn, "
-    answer = send(client, "/launch", spec_yaml=text + "weights: none}\n")
+    answer = send(client, "/launch", spec_yaml=text + "weights: none}\n", source="yaml")
     assert answer.status_code == 303, answer.text
     assert list_runs(store).rows[0].name == "pasted"
 
@@ -190,12 +197,13 @@ def test_a_pasted_spec_is_launched(client: TestClient, store: Store) -> None:
 def test_a_bad_pasted_spec_is_kept_with_what_is_wrong(
     client: TestClient, text: str, told: str
 ) -> None:
-    answer = send(client, "/launch", spec_yaml=text)
+    answer = send(client, "/launch", spec_yaml=text, source="yaml", note="keep me")
     assert answer.status_code == 422
     soup = BeautifulSoup(answer.text, "html.parser")
     assert told in text_of(soup.select_one("#yaml-errors"))
     assert soup.select_one("#spec-yaml").text.strip() == text.strip()
-    assert soup.select_one("#yaml").has_attr("open")
+    assert soup.select_one("#spec-yaml")["aria-invalid"] == "true"
+    assert value(soup, "note") == "keep me"
 
 
 def test_launching_needs_the_pages_token(client: TestClient, store: Store) -> None:

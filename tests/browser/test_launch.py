@@ -13,6 +13,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 def test_fields_without_a_meaning_are_hidden_and_not_sent(page: Page, server: Server) -> None:
     page.goto("/launch")
+    page.get_by_text("Momentum, weight decay, rates by module").click()
+    page.get_by_text("Schedule: warm-up, factor, periods").click()
     momentum = page.get_by_label("Momentum", exact=True)
     expect(momentum).to_be_visible()
     momentum.fill("0.8")

@@ -55,6 +55,7 @@ def visit(browser: Browser, upped: Upped) -> Iterator[Page]:
 def launch(page: Page, name: str, rate: str) -> int:
     """Fill the form, launch, and return the run's number."""
     page.goto("/launch")
+    page.get_by_text("Input size, resizing and normalization").click()
     for label, value in (
         ("Run name", name),
         ("Input size", "16"),

@@ -1,0 +1,138 @@
+"""What the Launch page shows: the form as typed, what is wrong with it, and where it began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from app.forms import LaunchForm, default_values, launch_form, short_yaml
+from app.launch_bases import Base
+from app.launch_groups import FormGroup, form_groups
+from app.spec_summary import SpecSummary, summary_of
+from store.database import Store
+from store.datasets import list_datasets
+from store.settings import Settings
+from trainer.datasets.catalogue import catalogue_entries
+from trainer.errors import FieldError
+from trainer.planning import SEEDS
+from trainer.recipes import Recipe, load_recipes
+
+PRIORITIES = (-1000, 1000)
+NOTE_LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class DatasetChoice:
+    """A dataset that a run can name."""
+
+    name: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Everything that a person has typed into the page, as it is."""
+
+    values: Mapping[str, str]
+    """By dotted path of the spec."""
+    priority: str = "0"
+    note: str = ""
+    yaml: str | None = None
+    """None: what the values make."""
+
+    @staticmethod
+    def of(form: Mapping[str, object]) -> Typed:
+        """Return what came with a posted form."""
+        texts = {key: value for key, value in form.items() if isinstance(value, str)}
+        return Typed(
+            values=texts,
+            priority=texts.get("priority", "0"),
+            note=texts.get("note", "")[:NOTE_LIMIT],
+            yaml=texts.get("spec_yaml"),
+        )
+
+
+@dataclass(frozen=True)
+class LaunchPage:
+    """What `pages/launch.html` shows."""
+
+    form: LaunchForm
+    groups: tuple[FormGroup, ...]
+    datasets: tuple[DatasetChoice, ...]
+    priority: str
+    priority_error: FieldError | None
+    note: str
+    yaml: str
+    yaml_errors: tuple[FieldError, ...]
+    base: Base | None
+    summary: SpecSummary | None
+    """None where the form describes no run yet."""
+    recipes: tuple[Recipe, ...] = ()
+    recipe_errors: tuple[FieldError, ...] = ()
+    is_refused: bool = False
+    """Whether this answers an attempt that failed."""
+    section: str = "launch_page"
+    priorities: tuple[int, int] = PRIORITIES
+    seeds: tuple[int, int] = SEEDS
+    base_values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> tuple[FieldError, ...]:
+        """Everything wrong with the form."""
+        return self.form.errors + ((self.priority_error,) if self.priority_error else ())
+
+
+def launch_context(
+    store: Store,
+    settings: Settings,
+    typed: Typed | None = None,
+    *,
+    errors: Iterable[FieldError] = (),
+    priority_error: FieldError | None = None,
+    yaml_errors: Iterable[FieldError] = (),
+    base: Base | None = None,
+    recipe_errors: Iterable[FieldError] = (),
+) -> LaunchPage:
+    """Gather the form as typed, with what is wrong beside it; untouched without `typed`."""
+    choices = dataset_choices(store)
+    if typed is None:
+        first = choices[0].name if choices else ""
+        typed = Typed(base.values if base else {**default_values(), "dataset.name": first})
+    given, given_yaml = tuple(errors), tuple(yaml_errors)
+    form = launch_form(typed.values, given, base.values if base else None)
+    return LaunchPage(
+        form=form,
+        groups=form_groups(form),
+        datasets=choices,
+        priority=typed.priority,
+        priority_error=priority_error,
+        note=typed.note,
+        yaml=short_yaml(typed.values) if typed.yaml is None else typed.yaml,
+        yaml_errors=given_yaml,
+        base=base,
+        base_values=base.values if base else {},
+        summary=None if given else summary_of(store, settings, typed.values, typed.priority),
+        recipes=tuple(load_recipes()),
+        recipe_errors=tuple(recipe_errors),
+        is_refused=bool(given or given_yaml or priority_error),
+    )
+
+
+def dataset_choices(store: Store) -> tuple[DatasetChoice, ...]:
+    """Return the datasets there are, then those of the catalogue that a run would fetch."""
+    rows = [row for row in list_datasets(store) if row.status != "failed"]
+    # Ready ones first: a run on them starts at once.
+    rows.sort(key=lambda row: (row.status != "ready", row.name))
+    choices = [
+        DatasetChoice(
+            row.name, row.name if row.status == "ready" else f"{row.name} (being prepared)"
+        )
+        for row in rows
+    ]
+    known = {row.name for row in list_datasets(store)}
+    choices += [
+        DatasetChoice(entry.name, f"{entry.name} (prepared on first use)")
+        for entry in catalogue_entries()
+        if entry.name not in known
+    ]
+    return tuple(choices)
