@@ -5,7 +5,7 @@ import { Cursor } from "./cursor.js";
 import { notes, tableRows } from "./lib/curve-words.js";
 import { extended, unpacked } from "./lib/packed.js";
 import { pointsOf } from "./lib/points.js";
-import { curveLayout, curveTraces, X_TITLES, zoomed } from "./lib/traces.js";
+import { curveLayout, curveTraces, SHARED_FROM, X_TITLES, zoomed } from "./lib/traces.js";
 import { readView, withView, writeView } from "./lib/view.js";
 import { groupLooks, Legend } from "./legend.js";
 import { fillTable } from "./table.js";
@@ -139,7 +139,8 @@ class CurveFigure {
     this.answer = null;
     this.curves = [];
     this.looks = runLooks();
-    this.cursor = new Cursor(card.querySelector(".curve-box"), this.plot, () => ({
+    this.box = card.querySelector(".curve-box");
+    this.cursor = new Cursor(this.box, this.plot, () => ({
       curves: this.curves,
       looks: this.looks,
       family: this.family,
@@ -162,7 +163,14 @@ class CurveFigure {
     const isFirst = !this.plot.data;
     await Plotly.react(this.plot, traces, themedLayout(curveLayout(this.family, view)), CONFIG);
     performance.mark("curves-drawn");
-    if (isFirst) this.plot.on("plotly_relayout", (event) => this.#zoom(event));
+    if (isFirst) {
+      // Hundreds of smooth lines would cost a dragged figure half of its frames.
+      this.plot.on("plotly_relayouting", () => this.box.classList.toggle("is-moving", this.looks.size >= SHARED_FROM));
+      this.plot.on("plotly_relayout", (event) => {
+        this.box.classList.remove("is-moving");
+        this.#zoom(event);
+      });
+    }
     this.#say(this.curves.length ? "" : this.#emptyWords());
     this.card.querySelector("[data-note]").textContent = notes(this.answer, this.curves, labels()) || "\u00a0";
     this.cursor.redraw(view.pin);
