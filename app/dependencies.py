@@ -27,19 +27,20 @@ class Rings(Protocol):
         """Let the connections go."""
 
 
-def _store(request: Request) -> Store:
+# What does not wait is a coroutine: FastAPI sends everything else through a thread.
+async def _store(request: Request) -> Store:
     return cast(Store, request.app.state.store)
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     return cast(Settings, request.app.state.settings)
 
 
-def _bell(request: Request) -> Rings:
+async def _bell(request: Request) -> Rings:
     return cast(Rings, request.app.state.bell)
 
 
-def _owner(request: Request) -> str:
+async def _owner(request: Request) -> str:
     return cast(str, request.state.owner)
 
 

@@ -6,19 +6,17 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from functools import cache
-from posixpath import join, normpath
 from typing import Any
 
 from markupsafe import Markup
 
 from app.exports.report import Report
-from app.pages.assets import asset_text, plotly_text
+from app.pages.assets import IMPORT, asset_text, imported, plotly_text
 from app.pages.templating import environment, script_json
 
 STYLES = ("css/tokens.css", "css/base.css", "css/parts.css", "css/share.css")
 SCRIPT = "js/base.js"
 _PLOTLY_PLACE = "<!-- plotly -->"  # what people typed holds no `<` any more
-_IMPORT = re.compile(r'(\bfrom\s+|^import\s+)"(\.[^"]+)"', re.MULTILINE)
 
 
 def export_page(report: Report) -> Iterator[str]:
@@ -55,10 +53,10 @@ def import_map(entry: str) -> dict[str, str]:
             continue
 
         def named(match: re.Match[str], path: str = path) -> str:
-            target = normpath(join(path, "..", match[2]))
+            target = imported(path, match)
             waiting.append(target)
             return f'{match[1]}"{target}"'
 
-        text = _IMPORT.sub(named, asset_text(path))
+        text = IMPORT.sub(named, asset_text(path))
         found[path] = f"data:text/javascript;base64,{b64encode(text.encode()).decode()}"
     return found

@@ -12,9 +12,11 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import tempfile
 from functools import cache
 from pathlib import Path
+from posixpath import join, normpath
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -22,6 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
 STATIC = Path(__file__).parents[1] / "static"
+IMPORT = re.compile(r'(\bfrom\s+|^import\s+)"(\.[^"]+)"', re.MULTILINE)
 FOREVER = "public, max-age=31536000, immutable"
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -64,6 +67,24 @@ def asset_text(path: str) -> str:
 def plotly_text() -> str:
     """Return Plotly's script, some 4 MB; read anew each time."""
     return _plotly_file().read_text(encoding="utf-8")
+
+
+@cache
+def modules(entry: str) -> tuple[str, ...]:
+    """Return a module of ours and all that it imports: what a page can send for at once."""
+    found: dict[str, None] = {}
+    waiting = [entry]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = None
+            waiting += [imported(path, match) for match in IMPORT.finditer(asset_text(path))]
+    return tuple(found)
+
+
+def imported(path: str, match: re.Match[str]) -> str:
+    """Return which of our files the module at `path` names in what `IMPORT` found there."""
+    return normpath(join(path, "..", match[2]))
 
 
 @cache

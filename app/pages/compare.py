@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -12,12 +12,22 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.dependencies import StoreDep
 from app.figures.compare import RUNS_LIMIT, CompareInfo, compare_info
-from app.pages.compare_curves import CurvesPart, CurvesView, CurvesViewDep, curves_part
+from app.pages.compare_curves import (
+    CurvesPart,
+    CurvesView,
+    CurvesViewDep,
+    curves_part,
+    first_query,
+)
 from app.pages.compare_results import ResultsPart, ResultsView, ResultsViewDep, results_part
-from app.pages.compare_share import ADDING, SharePart, share_part
+from app.pages.compare_share import ADDING, SharePart, number_in, share_part
+from app.pages.compare_specs import SpecsPart, specs_part
 from app.pages.templating import render
 from store.database import Store
 from store.values import ID_LIMIT
+
+TABLES_AT_ONCE = 50
+"""Runs whose tables come with the page: those of 500 were two thirds of it and of its time."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,9 +38,14 @@ class ComparePage:
 
     info: CompareInfo
     curves: CurvesPart
+    first_query: str
+    """What the script will ask for the first figure; empty where it is not known here."""
     kept: tuple[tuple[str, str], ...]
     """The address's parameters but the runs: links keep them."""
-    results: ResultsPart
+    results: ResultsPart | None
+    """None where so many runs are compared that the table comes after the curves."""
+    specs: SpecsPart | None
+    """None where `results` is."""
     share: SharePart
     runs_limit: int = RUNS_LIMIT
     section: str = "compare_page"
@@ -62,13 +77,17 @@ def compare_context(
     results: ResultsView,
     kept: Sequence[tuple[str, str]] = (),
 ) -> ComparePage:
-    """Gather the comparison of those runs."""
+    """Gather the comparison of those runs, but for tables of many that the page asks for later."""
     info = compare_info(store, run_ids)
+    curves = curves_part(info, view)
+    is_large = len(info.runs) > TABLES_AT_ONCE
     return ComparePage(
         info=info,
-        curves=curves_part(info, view),
+        curves=curves,
+        first_query=first_query(curves, [run.id for run in info.runs], dict(kept)),
         kept=tuple((key, value) for key, value in kept if key not in ADDING),
-        results=results_part(store, info, results),
+        results=None if is_large else results_part(store, info, results),
+        specs=None if is_large else specs_part(info, number_in(dict(kept).get("baseline", ""))),
         share=share_part(store, info, kept),
     )
 
@@ -107,4 +126,6 @@ def compare_live(
 ) -> HTMLResponse:
     """Show the parts that change, for a page that is already open."""
     page = compare_context(store, run, view, results, request.query_params.multi_items())
+    if page.results is None:
+        page = replace(page, results=results_part(store, page.info, results))
     return render(request, "partials/compare_live.html", page)

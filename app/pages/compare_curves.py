@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import Depends, Query
 
@@ -52,7 +53,7 @@ class CurvesPart:
     """For the script: the runs' looks and the families."""
 
 
-def _view(
+async def _view(
     x: XAxis = "epoch",
     y: Literal["linear", "log"] = "linear",
     lines: Literal["both", "val", "train"] = "both",
@@ -70,6 +71,28 @@ def _view(
 
 
 CurvesViewDep = Annotated[CurvesView, Depends(_view)]
+
+
+def first_query(part: CurvesPart, run_ids: Sequence[int], address: Mapping[str, str]) -> str:
+    """Return the query by which `curves.js` asks for the first figure, to be sent for at once.
+
+    Empty where the address names a part of the axis: how a script writes numbers is not known here.
+    """
+    shown = next((family for family in part.families if family.key in part.chosen), None)
+    if shown is None or not run_ids or {"from", "to"} & address.keys():
+        return ""
+    train, validation = shown.train, shown.validation
+    metrics = {
+        "both": (train, validation),
+        "val": (validation or train,),
+        "train": (train or validation,),
+    }[part.view.lines]
+    query = [("run", str(run_id)) for run_id in run_ids]
+    query += [("metric", metric) for metric in metrics if metric]
+    query += [("x", part.view.x)] if part.view.x != "epoch" else []
+    if part.view.group:
+        query += [("group", part.view.group), ("band", part.view.band)]
+    return urlencode(query)
 
 
 def curves_part(info: CompareInfo, view: CurvesView) -> CurvesPart:

@@ -66,7 +66,7 @@ class ResultsView:
         return self.address().partition("?")[2].partition("#")[0]
 
 
-def _results_view(
+async def _results_view(
     request: Request,
     columns: Annotated[list[str], Query(max_length=len(COLUMNS))] = [],  # noqa: B006 - FastAPI copies it
     sort: Annotated[str, Query(max_length=50)] = "",

@@ -1,4 +1,4 @@
-"""What is done with a comparison: runs added to it, the specs held together, a view saved."""
+"""What is done with a comparison: runs added to it, a view saved."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from app.comparisons import checked_name, checked_note, checked_query, run_count
 from app.dependencies import Owner, StoreDep
 from app.figures.compare import RUNS_LIMIT, CompareInfo
-from app.figures.specs import SpecGroup, spec_groups
 from app.pages.templating import render
 from app.security import CheckedForm
 from store.comparisons import (
@@ -67,9 +66,6 @@ class SharePart:
     """What the parts about sharing show on the Compare page."""
 
     picker: Picker
-    groups: tuple[SpecGroup, ...]
-    reference: int
-    """Place of the run whose spec the others are held against."""
     query: str
     """Of this view's address, as it would be saved."""
     saved: ComparisonRow | None
@@ -86,14 +82,11 @@ def share_part(store: Store, info: CompareInfo, query: Sequence[tuple[str, str]]
     """
     ids = [run.id for run in info.runs]
     given = dict(query)
-    reference = _number(given.get("baseline", ""))
     kept = [(key, value) for key, value in query if key not in {*ADDING, "saved"}]
     return SharePart(
         picker=picker(store, ids, given.get("find", "")),
-        groups=spec_groups(info.differences, ids.index(reference) if reference in ids else 0),
-        reference=ids.index(reference) if reference in ids else 0,
         query=urlencode([*(("run", run_id) for run_id in ids), *kept]),
-        saved=_saved(store, _number(given.get("saved", ""))),
+        saved=_saved(store, number_in(given.get("saved", ""))),
         all_saved=()
         if ids
         else tuple(SavedLine(row, run_count(row.query)) for row in list_comparisons(store)),
@@ -216,7 +209,8 @@ def _saved(store: Store, comparison_id: int | None) -> ComparisonRow | None:
         return None  # it was deleted; the address still shows what it showed
 
 
-def _number(text: str) -> int | None:
+def number_in(text: str) -> int | None:
+    """Return the number that a parameter of the address holds, or None."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 11 else None
 
 

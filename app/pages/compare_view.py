@@ -45,7 +45,7 @@ class PartsView:
         return urlencode(list(self.query))
 
 
-def _parts_view(
+async def _parts_view(
     request: Request,
     run: Annotated[list[RunNumber], Query(min_length=1, max_length=RUNS_LIMIT)],
     baseline: RunNumber | None = None,

@@ -77,7 +77,7 @@ class VotePart:
         return SPLIT_NAMES[self.split]
 
 
-def _asked(
+async def _asked(
     vote: Annotated[list[str], Query(max_length=200)] = [],  # noqa: B006 - FastAPI copies it
     vote_by: Method = "majority",
     vote_prefer: RunNumber | None = None,

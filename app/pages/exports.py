@@ -25,7 +25,7 @@ router = APIRouter(include_in_schema=False)
 Id = Annotated[int, Query(ge=1, le=ID_LIMIT)]
 
 
-def _asked(
+async def _asked(
     store: StoreDep,
     run: Annotated[list[Id], Query(max_length=RUNS_LIMIT)] = [],  # noqa: B006 - FastAPI copies it
     baseline: Id | None = None,

@@ -10,6 +10,7 @@ from app.pages.compare_confusion import router as compare_confusion
 from app.pages.compare_flips import router as compare_flips
 from app.pages.compare_results import router as compare_results
 from app.pages.compare_share import router as compare_share
+from app.pages.compare_specs import router as compare_specs
 from app.pages.compare_time import router as compare_time
 from app.pages.compare_verdict import router as compare_verdict
 from app.pages.compare_vote import router as compare_vote
@@ -30,6 +31,7 @@ for part in (
     run_wishes,
     compare,
     compare_share,
+    compare_specs,
     compare_time,
     compare_classes,
     compare_confusion,

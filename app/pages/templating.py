@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse
 from starlette.templating import Jinja2Templates
 
 from app.figures.style import run_style
-from app.pages.assets import asset, plotly_url
+from app.pages.assets import asset, modules, plotly_url
 from app.security import csrf_token
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -64,7 +64,12 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"asset": asset, "plotly_url": plotly_url, "run_style": run_style}
+    made.globals |= {
+        "asset": asset,
+        "modules": modules,
+        "plotly_url": plotly_url,
+        "run_style": run_style,
+    }
     made.filters |= {
         "ago": ago,
         "bytes": byte_count,

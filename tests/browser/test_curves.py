@@ -9,10 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from app.pages.compare import TABLES_AT_ONCE
 from store import series
 from store.runs import create_run
 from store.series import Point
-from tests.browser.conftest import Server, traces
+from tests.browser.conftest import Server, scroll_to_part, traces
 from tests.seeding import SCRIPT_NAME, run_spec
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -231,6 +232,39 @@ def test_the_cursor_names_the_ten_nearest_of_many_runs(page: Page, server: Serve
     assert max(levels) <= 20
     page.mouse.move(5, 5)
     expect(card.locator(".curve-hover")).to_be_hidden()
+
+
+def test_tables_of_many_runs_come_after_the_curves_which_are_asked_for_once(
+    page: Page, server: Server
+) -> None:
+    runs = [
+        external(
+            server,
+            {"val_accuracy": [0.5, number / 60]},
+            f"rate {number}",
+            optimizer={"lr": (number + 1) / 1000},
+        )
+        for number in range(TABLES_AT_ONCE + 1)
+    ]
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    opened(page, runs)
+    curves = [url for url in asked if "/compare/curves?" in url and "metric=val_accuracy" in url]
+    assert len(curves) == 1, "sent for with the page, and used by the script"
+    expect(page.locator("#compare-results table")).to_have_count(0)
+    scroll_to_part(page, "compare-results")
+    expect(page.locator("#compare-results tbody tr")).to_have_count(len(runs))
+    scroll_to_part(page, "specs")
+    expect(page.locator("#specs")).to_contain_text("0.051")
+
+    box = plot_box(page, "accuracy")
+    page.evaluate("() => Plotly.relayout('compare-accuracy', {dragmode: 'pan'})")
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2, steps=3)
+    expect(page.locator('[data-family="accuracy"] .curve-box')).to_have_class(re.compile("moving"))
+    page.mouse.up()
+    expect(page.locator(".is-moving")).to_have_count(0)
 
 
 def test_the_cursor_and_the_zoom_work_by_keyboard(page: Page, server: Server) -> None:
