@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, literal, select
 
 from store.database import Store
 from store.ingest import Recorded, record, rewind
+from store.queue import queue_order
 from store.rows import DatasetRow, RunRow
 from store.states import (
     TERMINAL,
@@ -25,7 +26,7 @@ from store.states import (
     move,
     owned,
 )
-from store.tables import ATTEMPTS, DATASETS, RUNS
+from store.tables import ATTEMPTS, DATASETS, RUNS, WORKERS
 from store.wishes import request_cancel, request_pause, resume, set_priority
 
 __all__ = [
@@ -68,9 +69,10 @@ class Claim:
 def claim(
     store: Store, worker_id: str, *, device: Literal["cpu", "cuda"], lease_s: float
 ) -> Claim | None:
-    """Take the best queued run that fits the device: highest priority, then oldest.
+    """Take the first queued run that fits the device: highest priority, then its place.
 
-    Only runs whose dataset is ready are taken; None when there is none.
+    Only runs whose dataset is ready are taken, and none by a worker that was asked to drain; None
+    when there is none.
     """
     fitting = ("auto", "cpu", "cuda") if device == "cuda" else ("auto", "cpu")
     best = (
@@ -82,8 +84,9 @@ def claim(
             ~RUNS.c.cancel_requested,
             ~RUNS.c.external,
             DATASETS.c.status == "ready",
+            literal(worker_id).not_in(select(WORKERS.c.id).where(WORKERS.c.drain_requested)),
         )
-        .order_by(RUNS.c.priority.desc(), RUNS.c.id)
+        .order_by(*queue_order())
         .limit(1)
         .with_for_update(of=RUNS, skip_locked=True)  # left out on SQLite, which has one writer
         .scalar_subquery()

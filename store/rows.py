@@ -25,6 +25,7 @@ class RunRow:
     external: bool
     status: str
     priority: int
+    place: float | None
     created_at: float
     started_at: float | None
     finished_at: float | None
@@ -115,6 +116,11 @@ class StudyRow:
     owner: str
     note: str
     created_at: float
+    stopped_at: float | None = None
+    ended_at: float | None = None
+    webhook_url: str = ""
+    webhook_secret: str = field(default="", repr=False)
+    webhook_runs_since: float | None = None
     run_ids: tuple[int, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     steps: tuple[StepRow, ...] = ()
@@ -124,6 +130,26 @@ class StudyRow:
     def is_over(self) -> bool:
         """Whether all of its runs have ended and no more will be launched."""
         return self.counts.keys() <= TERMINAL_STATUSES and all(step.is_over for step in self.steps)
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """Something told, or to be told, to a study's webhook."""
+
+    id: int
+    study_id: int
+    run_id: int | None
+    key: str | None
+    event: str
+    url: str
+    payload: dict[str, Any]
+    state: str
+    created_at: float
+    due_at: float
+    lease_expires_at: float | None
+    tries: int
+    outcomes: list[dict[str, Any]]
+    finished_at: float | None
 
 
 @dataclass(frozen=True)
@@ -158,6 +184,7 @@ class WorkerRow:
     started_at: float
     heartbeat_at: float = 0.0
     draining: bool = False
+    drain_requested: bool = False
     details: dict[str, Any] = field(default_factory=dict)
 
 

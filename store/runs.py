@@ -148,7 +148,19 @@ def add_run(
     run = RunRow(**row._mapping)
     conn.execute(insert(SPEC_FIELDS), _spec_fields(run.id, data))
     tell_state(conn, store, run)
+    if study_id is not None:
+        reopen_study(conn, study_id)
     return run
+
+
+def reopen_study(conn: Connection, study_id: int) -> None:
+    """Take back that a study was stopped or at its end: it has got a run."""
+    is_closed = or_(STUDIES.c.stopped_at.is_not(None), STUDIES.c.ended_at.is_not(None))
+    conn.execute(
+        update(STUDIES)
+        .where(STUDIES.c.id == study_id, is_closed)
+        .values(stopped_at=None, ended_at=None)
+    )
 
 
 def get_run(store: Store, run_id: int) -> RunRow:

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Host names browsers may use beside this machine's own, with commas."
     )
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts that webhooks may call though they are this machine or link-local, with "
+        "commas.",
+    )
     data_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Folders under which datasets and weight files may be read, with colons."
     )
@@ -58,7 +63,7 @@ class Settings(BaseSettings):
     upload_files_limit: int = Field(200_000, gt=0, description="Files in an uploaded archive.")
     unpacked_limit_bytes: int = Field(20 * 1024**3, gt=0, description="Size when unpacked.")
 
-    @field_validator("access_tokens", "allowed_hosts", mode="before")
+    @field_validator("access_tokens", "allowed_hosts", "webhook_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         if isinstance(value, str):

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlmodel import Field, SQLModel
 
@@ -45,6 +46,49 @@ class Study(SQLModel, table=True):
     owner: str = Field(sa_type=PlainText)
     note: str = Field(default="", sa_type=PlainText)
     created_at: float
+    stopped_at: float | None = None
+    """When somebody stopped it: none of its waiting runs or steps begins any more."""
+    ended_at: float | None = Field(default=None, index=True)
+    """When its last run had ended; None while there is more to come."""
+    webhook_url: str = Field(default="", sa_type=PlainText, sa_column_kwargs={"server_default": ""})
+    """Told when it ends; empty: nobody is."""
+    webhook_secret: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Signs what is told."""
+    webhook_runs_since: float | None = None
+    """Runs that end from then on are told of too; None: only the study's end is."""
+
+
+class Delivery(SQLModel, table=True):
+    """Something to tell a study's webhook, and what came of it; see `store.deliveries`."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("ix_deliveries_due", "state", "due_at"),
+        {"sqlite_autoincrement": True},  # receivers tell repetitions by the id
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    study_id: int = Field(foreign_key="studies.id", index=True)
+    run_id: int | None = None
+    """No foreign key: a run may be deleted after it was told of."""
+    key: str | None = Field(default=None, unique=True)
+    """What must be told once: `run:5`; None where the caller has other means."""
+    event: str
+    """study.ended, run.ended or test."""
+    url: str = Field(sa_type=PlainText)
+    payload: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    state: str
+    """queued, sending, delivered or failed."""
+    created_at: float
+    due_at: float
+    """Not tried before."""
+    lease_expires_at: float | None = None
+    tries: int = 0
+    outcomes: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSON, nullable=False)
+    )
+    """Of each try: at, status or error, seconds."""
+    finished_at: float | None = None
 
 
 class Dataset(SQLModel, table=True):
@@ -79,6 +123,7 @@ class Run(SQLModel, table=True):
     __table_args__ = (
         Index("ix_runs_claim", "status", "priority", "id"),
         Index("ix_runs_shown", "archived_at", "status"),
+        Index("ix_runs_finished_at", "finished_at"),
         UniqueConstraint("owner", "idempotency_key", name="uq_runs_idempotency"),
         {"sqlite_autoincrement": True},  # ids name folders: never the same twice
     )
@@ -99,6 +144,8 @@ class Run(SQLModel, table=True):
 
     status: str
     priority: int = 0
+    place: float | None = None
+    """Among waiting runs of its priority, lowest first; None: its id. See `store.queue`."""
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
@@ -399,11 +446,15 @@ class Worker(SQLModel, table=True):
     started_at: float
     heartbeat_at: float = Field(index=True)
     draining: bool = False
+    """Takes no more work; written by the worker itself."""
+    drain_requested: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Somebody asked for that; written by everybody but the worker."""
     details: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     """Processor, memory and versions."""
 
 
 STUDIES: Table = SQLModel.metadata.tables["studies"]
+DELIVERIES: Table = SQLModel.metadata.tables["deliveries"]
 DATASETS: Table = SQLModel.metadata.tables["datasets"]
 RUNS: Table = SQLModel.metadata.tables["runs"]
 ATTEMPTS: Table = SQLModel.metadata.tables["attempts"]

@@ -1,7 +1,7 @@
-"""The interactive worker's hands: one prepares datasets, one does jobs after training.
+"""The interactive worker's hands: one prepares datasets, one does jobs, one tells webhooks.
 
-A job takes seconds and somebody waits for it, a preparation may take an hour: each has a thread
-of its own, and one ring wakes both.
+A job takes seconds and somebody waits for it, a preparation may take an hour, a receiver may not
+answer: each has a thread of its own, and one ring wakes all.
 """
 
 from __future__ import annotations
@@ -17,29 +17,35 @@ from worker.bell import Bell
 from worker.jobs import Command, JobRunner, job_command
 from worker.prepare import Preparer
 from worker.steps import go_on
+from worker.webhooks import WebhookRunner
 
 log = logging.getLogger(__name__)
 
 
 class Interactive:
-    """Prepares datasets and does jobs, side by side."""
+    """Prepares datasets, does jobs and tells webhooks, side by side."""
 
     def __init__(
         self, store: Store, settings: Settings, bell: Bell, command: Command = job_command
     ) -> None:
         self._preparer = Preparer(store, settings, bell)
         self.draining = self._preparer.draining
+        self.held = self._preparer.held
         self._jobs = JobRunner(
             store, settings, self.draining, command, after_vote=lambda: go_on(store, bell)
         )
+        self._jobs.held = self.held
+        self._webhooks = WebhookRunner(store, settings, self.draining, self.held)
         self._prepares = _Loop("prepare", self._preparer.wake)
         self._does_jobs = _Loop("jobs", self._jobs.work)
+        self._tells = _Loop("webhooks", self._webhooks.work)
 
     def wake(self) -> None:
-        """Look for both kinds of work; returns at once."""
-        if not self.draining.is_set():
+        """Look for every kind of work; returns at once."""
+        if not (self.draining.is_set() or self.held.is_set()):
             self._prepares.wake()
             self._does_jobs.wake()
+            self._tells.wake()
 
     def wake_in_background(self) -> None:
         """Do what `wake` does."""
@@ -48,31 +54,46 @@ class Interactive:
     @property
     def has_free_slot(self) -> bool:
         """Whether one of the hands is free."""
-        return not self.draining.is_set() and not (
-            self._prepares.is_busy and self._does_jobs.is_busy
-        )
+        if self.draining.is_set() or self.held.is_set():
+            return False
+        return not all(loop.is_busy for loop in self._loops)
 
     def has_work(self) -> bool:
         """Whether there is work that nobody is at, for a hand that is free."""
-        return (not self._prepares.is_busy and self._preparer.has_work()) or (
-            not self._does_jobs.is_busy and self._jobs.has_work()
+        return (
+            (not self._prepares.is_busy and self._preparer.has_work())
+            or (not self._does_jobs.is_busy and self._jobs.has_work())
+            or (not self._tells.is_busy and self._webhooks.has_work())
         )
 
     def current(self) -> list[int]:
         """Return no runs: this kind of worker has none."""
         return []
 
+    def hold(self, held: bool) -> None:
+        """Finish what is at hand and take nothing new; or go on taking."""
+        was_held = self.held.is_set()
+        if held:
+            self.held.set()
+        else:
+            self.held.clear()
+            if was_held:
+                self.wake()
+
     def drain(self) -> None:
         """Stop; what is unfinished is free for another worker at once."""
         self.draining.set()
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Wait until neither hand is at work; False if that took too long."""
+        """Wait until no hand is at work; False if that took too long."""
         deadline = time.monotonic() + timeout_s
         return all(
-            loop.wait_until_idle(max(0.0, deadline - time.monotonic()))
-            for loop in (self._prepares, self._does_jobs)
+            loop.wait_until_idle(max(0.0, deadline - time.monotonic())) for loop in self._loops
         )
+
+    @property
+    def _loops(self) -> tuple[_Loop, ...]:
+        return self._prepares, self._does_jobs, self._tells
 
     def kill(self) -> None:
         """Kill the programs that are at work, now."""

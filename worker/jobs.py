@@ -102,6 +102,8 @@ class JobRunner:
         self._settings = settings
         self._command = command
         self._draining = draining
+        self.held = threading.Event()
+        """Whether nothing new is to be taken for now."""
         self._process: subprocess.Popen[bytes] | None = None
         self._forgot_at: float | None = None
 
@@ -109,7 +111,7 @@ class JobRunner:
         """Do all that wait, in this thread."""
         try:
             self._forget()
-            while not self._draining.is_set():
+            while not (self._draining.is_set() or self.held.is_set()):
                 job = jobs.claim_job(self._store, self._settings.lease_s)
                 if job is None:
                     return

@@ -77,12 +77,20 @@ class Liveness:
         heartbeat_s: float,
         current: Callable[[], list[int]],
         draining: threading.Event,
+        hold: Callable[[bool], None] = lambda _held: None,
     ) -> None:
+        """Prepare to say so.
+
+        Args:
+            hold: Told at each beat whether somebody asked that the worker take nothing new.
+        """
         self._store = store
         self._row = row
         self._heartbeat_s = heartbeat_s
         self._current = current
         self._draining = draining
+        self._hold = hold
+        self._held = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="liveness", daemon=True)
 
@@ -112,9 +120,14 @@ class Liveness:
 
     def _beat(self) -> None:
         details = {**self._row.details, "runs": self._current()}
-        workers.beat(
-            self._store, replace(self._row, draining=self._draining.is_set(), details=details)
-        )
+        draining = self._draining.is_set() or self._held
+        said = replace(self._row, draining=draining, details=details)
+        held = workers.beat(self._store, said)
+        if held != self._held:
+            log.info("Asked to %s", "take nothing new" if held else "work again")
+            self._held = held
+            self._hold(held)
+            workers.beat(self._store, replace(said, draining=self._draining.is_set() or held))
 
 
 def _details(device: str) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def serve(
         hand = Interactive(store, settings, bell)
     on_hard_stop(hand.kill)
     signal.signal(signal.SIGTERM, _leave)  # until Celery has its own
-    liveness = Liveness(store, row, settings.heartbeat_s, hand.current, hand.draining)
+    liveness = Liveness(store, row, settings.heartbeat_s, hand.current, hand.draining, hand.hold)
     task = WAKE_TASK if kind == "train" else PREPARE_TASK
     reconciler = Reconciler(store, settings, bell, task, hand)
     liveness.start()

@@ -62,13 +62,15 @@ class Preparer:
         self._busy = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self.draining = threading.Event()
+        self.held = threading.Event()
+        """Whether nothing new is to be taken for now."""
 
     def wake(self) -> None:
         """Prepare all that wait, in this thread; returns at once if another thread is at it."""
         if not self._busy.acquire(blocking=False):
             return
         try:
-            while not self.draining.is_set():
+            while not (self.draining.is_set() or self.held.is_set()):
                 dataset = datasets.claim_preparation(self._store, self._settings.lease_s)
                 if dataset is None:
                     return

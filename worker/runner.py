@@ -46,6 +46,7 @@ class Runner:
         self._active: set[Supervisor] = set()
         self._changed = threading.Condition()
         self.draining = threading.Event()
+        self.held = threading.Event()
 
     def wake(self) -> None:
         """Claim and supervise runs, one after the other in this thread, until none is left.
@@ -71,7 +72,7 @@ class Runner:
     @property
     def has_free_slot(self) -> bool:
         """Whether this worker could take another run now."""
-        return self._free > 0 and not self.draining.is_set()
+        return self._free > 0 and not (self.draining.is_set() or self.held.is_set())
 
     def has_work(self) -> bool:
         """Whether a run is waiting, for this worker or for another."""
@@ -81,6 +82,16 @@ class Runner:
         """Return the ids of the runs that are being supervised."""
         with self._changed:
             return sorted(supervisor.run_id for supervisor in self._active)
+
+    def hold(self, held: bool) -> None:
+        """Let the runs at hand end and claim no other; or go on claiming."""
+        was_held = self.held.is_set()
+        if held:
+            self.held.set()
+        else:
+            self.held.clear()
+            if was_held:
+                self._bell.ring_train()
 
     def drain(self) -> None:
         """Take no more runs, and hand those back that are running; returns at once."""
@@ -107,7 +118,7 @@ class Runner:
         return False
 
     def _claim(self) -> Claim | None:
-        if self.draining.is_set():
+        if self.draining.is_set() or self.held.is_set():
             return None
         try:
             claim = lifecycle.claim(

@@ -1,4 +1,4 @@
-"""Later steps of studies: begun when a run or a vote has ended, and rung for."""
+"""What the end of a run or a vote means for its study: later steps begin, its end is noted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 
 from store.database import Store, Unavailable
 from store.steps import advance
+from store.study_ends import note_ends
 from worker.bell import Bell
 
 log = logging.getLogger(__name__)
@@ -14,10 +15,11 @@ log = logging.getLogger(__name__)
 def go_on(store: Store, bell: Bell, study_id: int | None = None) -> None:
     """Do what is due in a study's steps, by default in every study's; never raises.
 
-    What fails here is done by the next tick.
+    If it has ended, its webhook is rung for. What fails here is done by the next tick.
     """
     try:
         begun = advance(store, study_id)
+        to_send = note_ends(store, study_id)
     except Unavailable as error:
         log.warning("Could not look for steps to begin; the next tick will: %s", error)
         return
@@ -29,4 +31,7 @@ def go_on(store: Store, bell: Bell, study_id: int | None = None) -> None:
         bell.ring_train()
     if begun.job_ids:
         log.info("Steps began votes: jobs %s", list(begun.job_ids))
+        bell.ring_interactive()
+    if to_send:
+        log.info("Webhooks are to be told: deliveries %s", to_send)
         bell.ring_interactive()

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, update
 
-from store import workers
+from store import lifecycle, workers
 from store.database import Store
 from store.rows import WorkerRow
 from store.tables import WORKERS
+from tests.store.helpers import queued, ready_dataset
+from trainer.errors import NotFound
 
 WORKER = WorkerRow("w1", "train", "host", 7, "cpu", 2, 100.0, details={"torch": "2"})
 
@@ -48,11 +50,29 @@ def test_silent_workers_are_not_listed_and_forgotten_after_a_day(store: Store) -
         assert list(conn.scalars(select(WORKERS.c.id))) == ["w2"]
 
 
-def test_draining_and_goodbye(store: Store) -> None:
+def test_a_drain_is_asked_for_heard_at_the_next_beat_and_undone(store: Store) -> None:
+    assert workers.beat(store, WORKER) is False
+    workers.request_drain(store, "w1")
+    assert workers.beat(store, WORKER) is True  # a beat does not take the wish back
+    [row] = workers.list_workers(store, 30)
+    assert (row.drain_requested, row.draining) == (True, False)
+    workers.request_drain(store, "w1", drain=False)
+    assert workers.beat(store, WORKER) is False
+    with pytest.raises(NotFound, match="no worker w9"):
+        workers.request_drain(store, "w9")
+
+
+def test_a_worker_that_was_asked_to_drain_claims_nothing(store: Store) -> None:
+    ready_dataset(store)
+    queued(store)
     workers.beat(store, WORKER)
-    workers.set_draining(store, "w1")
-    assert [row.draining for row in workers.list_workers(store, 30)] == [True]
-    workers.set_draining(store, "w1", draining=False)
-    assert [row.draining for row in workers.list_workers(store, 30)] == [False]
+    workers.request_drain(store, "w1")
+    assert lifecycle.claim(store, "w1", device="cpu", lease_s=60) is None
+    workers.request_drain(store, "w1", drain=False)
+    assert lifecycle.claim(store, "w1", device="cpu", lease_s=60) is not None
+
+
+def test_goodbye(store: Store) -> None:
+    workers.beat(store, WORKER)
     workers.forget(store, "w1")
     assert workers.list_workers(store, 30) == []
