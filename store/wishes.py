@@ -101,7 +101,9 @@ def set_priority(store: Store, run_id: int, priority: int) -> RunRow:
             )
         if run.priority == priority:
             return run
-        return _note(conn, store, run, f"Its priority is now {priority}.", priority=priority)
+        return _note(
+            conn, store, run, f"Its priority is now {priority}.", priority=priority, place=None
+        )
 
 
 def _live(conn: Connection, run_id: int, wish: str) -> RunRow:

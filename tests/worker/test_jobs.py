@@ -114,7 +114,7 @@ def test_a_job_does_not_wait_for_a_preparation(house: House, tmp_path: Path) -> 
     hand.wake()
     wait_until(lambda: hand._prepares._busy)
     job = queued(house)
-    assert hand.has_work()
+    wait_until(hand.has_work)
     hand.wake()
     wait_until(lambda: jobs.get_job(house.store, job.id).state == "succeeded")
     blocked.set()

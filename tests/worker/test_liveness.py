@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from store.workers import list_workers
+from store.workers import list_workers, request_drain
 from tests.worker.house import House, wait_until
 from trainer.errors import TuneboardError
 from worker import liveness as liveness_module
@@ -74,3 +74,17 @@ def test_a_worker_of_the_cpu_hides_the_gpus_from_its_trainers(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert choose_device("cpu") == "cpu"
     assert main_module.os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_a_worker_hears_at_its_beat_that_it_is_to_drain_and_to_go_on(house: House) -> None:
+    row = describe_worker("train", "cpu", 1)
+    told: list[bool] = []
+    alive = Liveness(house.store, row, 0.05, list, threading.Event(), told.append)
+    alive.start()
+    wait_until(lambda: len(list_workers(house.store, 60)) == 1)
+    request_drain(house.store, row.id)
+    wait_until(lambda: list_workers(house.store, 60)[0].draining)
+    request_drain(house.store, row.id, drain=False)
+    wait_until(lambda: not list_workers(house.store, 60)[0].draining)
+    alive.stop()
+    assert told == [True, False]
