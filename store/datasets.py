@@ -22,17 +22,11 @@ NAMED_RUNS = 10
 """Runs that a refusal lists by number."""
 
 
-def register_dataset(
-    store: Store, name: str, kind: str, source: str, owner: str, title: str = ""
-) -> DatasetRow:
-    """Note a dataset to be prepared, and return it.
-
-    The same name with the same kind and source returns the one there is; had its preparation
-    failed, it is to be tried again.
+def check_name(name: str) -> None:
+    """Check that a dataset can have that name.
 
     Raises:
-        InvalidInput: If the name cannot be one, or the kind is unknown.
-        Conflict: If the name belongs to other data.
+        InvalidInput: If it cannot.
     """
     if not NAME.fullmatch(name):
         raise InvalidInput.of(
@@ -42,12 +36,38 @@ def register_dataset(
                 "1 to 64 of a–z, 0–9, dot, dash and underscore, the first a letter or digit",
             )
         )
+
+
+def register_dataset(
+    store: Store,
+    name: str,
+    kind: str,
+    source: str,
+    owner: str,
+    title: str = "",
+    *,
+    labelled: bool = True,
+) -> DatasetRow:
+    """Note a dataset to be prepared, and return it.
+
+    The same name with the same kind and source returns the one there is; had its preparation
+    failed, it is to be tried again.
+
+    Args:
+        labelled: Whether its images have classes; a collection to be classified has none.
+
+    Raises:
+        InvalidInput: If the name cannot be one, or the kind is unknown.
+        Conflict: If the name belongs to other data.
+    """
+    check_name(name)
     if kind not in KINDS:
         raise InvalidInput.of(FieldError("kind", kind, "one of " + ", ".join(KINDS)))
+    values = {"kind": kind, "source": source, "owner": owner, "title": title, "labelled": labelled}
     try:
-        return _register(store, name, kind, source, owner, title)
+        return _register(store, name, values)
     except IntegrityError:  # somebody registered the name at the same moment
-        return _register(store, name, kind, source, owner, title)
+        return _register(store, name, values)
 
 
 def claim_preparation(store: Store, lease_s: float) -> DatasetRow | None:
@@ -118,17 +138,35 @@ def dataset_failed(store: Store, dataset_id: int, error: Mapping[str, Any]) -> b
 
 
 def get_dataset(store: Store, name: str) -> DatasetRow:
-    """Return a dataset.
+    """Return the dataset of that name, or the one that was called so before.
 
     Raises:
-        NotFound: If there is none of that name; the remedy names the nearest.
+        NotFound: If there is none; the remedy names the nearest.
     """
     with store.read() as conn:
-        found = _one(conn, DATASETS.c.name == name)
+        found = _one(conn, DATASETS.c.name == current_name(conn, name))
         if found is not None:
             return found
         known = conn.scalars(select(DATASETS.c.name)).all()
     raise NotFound(f"There is no dataset `{name}`.", nearest(name, known))
+
+
+def current_name(conn: Connection, name: str, *, hold: bool = False) -> str:
+    """Return what the dataset is called now that is, or once was, called `name`.
+
+    A name that nobody has or had is returned as it is; one that two datasets had before goes
+    with the newer one.
+
+    Args:
+        hold: Keep the datasets from being renamed until the end of the transaction.
+    """
+    exact = select(DATASETS.c.name).where(DATASETS.c.name == name)
+    every = select(DATASETS.c.name, DATASETS.c.former_names).order_by(DATASETS.c.id.desc())
+    if hold:
+        exact, every = exact.with_for_update(read=True), every.with_for_update(read=True)
+    if conn.scalar(exact) is not None:
+        return name
+    return next((now for now, former in conn.execute(every) if name in former), name)
 
 
 def get_dataset_by_id(store: Store, dataset_id: int) -> DatasetRow:
@@ -145,11 +183,13 @@ def get_dataset_by_id(store: Store, dataset_id: int) -> DatasetRow:
     raise NotFound(f"There is no dataset {dataset_id}.")
 
 
-def list_datasets(store: Store) -> list[DatasetRow]:
-    """Return all datasets by name."""
+def list_datasets(store: Store, *, labelled: bool | None = None) -> list[DatasetRow]:
+    """Return datasets by name: all, only those with classes, or only collections without."""
+    query = select(DATASETS).order_by(DATASETS.c.name)
+    if labelled is not None:
+        query = query.where(DATASETS.c.labelled == labelled)
     with store.read() as conn:
-        rows = conn.execute(select(DATASETS).order_by(DATASETS.c.name))
-        return [DatasetRow(**row._mapping) for row in rows]
+        return [DatasetRow(**row._mapping) for row in conn.execute(query)]
 
 
 def delete_dataset(store: Store, name: str) -> DatasetRow:
@@ -159,57 +199,38 @@ def delete_dataset(store: Store, name: str) -> DatasetRow:
         NotFound: If there is none of that name.
         Conflict: If live runs use it; the message names them.
     """
-    get_dataset(store, name)
+    found = get_dataset(store, name)
     with store.write() as conn:
         live = conn.scalars(
-            select(RUNS.c.id)
-            .where(
-                RUNS.c.dataset_name == name,
-                RUNS.c.status.not_in([str(status) for status in TERMINAL]),
-                ~RUNS.c.external,
-            )
-            .order_by(RUNS.c.id)
-            .limit(NAMED_RUNS + 1)
+            select(RUNS.c.id).where(_live(found.name)).order_by(RUNS.c.id).limit(NAMED_RUNS + 1)
         ).all()
         if live:
             named = ", ".join(str(run_id) for run_id in live[:NAMED_RUNS])
             more = " and more" if len(live) > NAMED_RUNS else ""
             raise Conflict(
-                f"Dataset `{name}` is used by {'runs' if len(live) > 1 else 'run'} {named}{more}.",
+                f"Dataset `{found.name}` is used by {'runs' if len(live) > 1 else 'run'} "
+                f"{named}{more}.",
                 "Cancel them, or wait for their end.",
             )
         row = conn.execute(
-            delete(DATASETS).where(DATASETS.c.name == name).returning(*DATASETS.c)
+            delete(DATASETS).where(DATASETS.c.id == found.id).returning(*DATASETS.c)
         ).one_or_none()
     if row is None:
         raise NotFound(f"There is no dataset `{name}`.")
     return DatasetRow(**row._mapping)
 
 
-def _register(
-    store: Store, name: str, kind: str, source: str, owner: str, title: str
-) -> DatasetRow:
+def _register(store: Store, name: str, values: Mapping[str, Any]) -> DatasetRow:
     with store.write() as conn:
         found = _one(conn, DATASETS.c.name == name)
         if found is None:
-            row = conn.execute(
-                insert(DATASETS)
-                .values(
-                    **fresh(
-                        Dataset,
-                        name=name,
-                        kind=kind,
-                        source=source,
-                        owner=owner,
-                        title=title,
-                        status="preparing",
-                        created_at=store.clock(),
-                    )
-                )
-                .returning(*DATASETS.c)
-            ).one()
+            created = fresh(
+                Dataset, name=name, status="preparing", created_at=store.clock(), **values
+            )
+            row = conn.execute(insert(DATASETS).values(**created).returning(*DATASETS.c)).one()
             return DatasetRow(**row._mapping)
-        if (found.kind, found.source) != (kind, source):
+        given = (values["kind"], values["source"], values["labelled"])
+        if (found.kind, found.source, found.labelled) != given:
             raise Conflict(
                 f"There is a dataset `{name}` already, made from {found.kind} `{found.source}`.",
                 "Choose another name, or delete that one.",
@@ -224,6 +245,12 @@ def _register(
             progress={},
         )
         return again or found
+
+
+def _live(name: str) -> ColumnElement[bool]:
+    """Return the condition of runs on a dataset that have not ended and that we run."""
+    ended = [str(status) for status in TERMINAL]
+    return (RUNS.c.dataset_name == name) & RUNS.c.status.not_in(ended) & ~RUNS.c.external
 
 
 def _preparing(dataset_id: int) -> ColumnElement[bool]:

@@ -169,6 +169,9 @@ class DatasetRow:
     error: dict[str, Any] | None
     fingerprint: str
     summary: dict[str, Any]
+    labelled: bool
+    description: str
+    former_names: list[str]
 
 
 @dataclass(frozen=True)

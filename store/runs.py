@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from store.database import Store
+from store.datasets import current_name
 from store.external import report_external
 from store.queue import queue_place, queue_places
 from store.rows import AttemptRow, RunRow
@@ -128,7 +129,7 @@ def add_run(
                 name=spec.display_name(),
                 owner=owner,
                 study_id=study_id,
-                dataset_name=spec.dataset.name,
+                dataset_name=current_name(conn, spec.dataset.name, hold=True),
                 device_wanted=spec.training.device,
                 spec=data,
                 note=note,

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from store.choices import Skip, cast_votes, choose
 from store.database import Store
+from store.datasets import current_name
 from store.jobs import add_job
 from store.rows import TERMINAL_STATUSES, StepRow
 from store.runs import add_run
@@ -293,7 +294,9 @@ def _specs(conn: Connection, options: Sequence[Mapping[str, Any]]) -> list[Any]:
         specs.append(spec)
         name = spec.dataset.name
         status = conn.scalar(
-            select(DATASETS.c.status).where(DATASETS.c.name == name).with_for_update(read=True)
+            select(DATASETS.c.status)
+            .where(DATASETS.c.name == current_name(conn, name))
+            .with_for_update(read=True)
         )
         if status not in {"ready", "preparing"}:
             expected = "a dataset that is there and whose preparation did not fail"

@@ -92,7 +92,7 @@ class Delivery(SQLModel, table=True):
 
 
 class Dataset(SQLModel, table=True):
-    """A set of labelled images, and how far its preparation is."""
+    """A set of images, and how far its preparation is."""
 
     __tablename__ = "datasets"
     __table_args__ = ({"sqlite_autoincrement": True},)  # ids name folders: never the same twice
@@ -114,6 +114,11 @@ class Dataset(SQLModel, table=True):
     fingerprint: str = ""
     summary: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     """Classes, counts per split and class, skipped files, note; empty until ready."""
+    labelled: bool = True
+    """False for a collection: images without classes, to be classified by trained runs."""
+    description: str = Field(default="", sa_type=PlainText)
+    former_names: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """What it was called before, oldest first; specs and addresses may still say so."""
 
 
 class Run(SQLModel, table=True):
