@@ -241,6 +241,13 @@ class DatasetOut(BaseModel):
     skipped: list[SkippedOut]
     skipped_total: int
     note: str
+    labelled: bool = Field(description="False: a collection of images without classes.")
+    description: str
+    former_names: list[str] = Field(description="These still lead to it.")
+    measures: dict[str, Any] = Field(
+        description="Bytes, most frequent dimensions and a histogram of the shorter sides; empty "
+        "where an older version prepared it."
+    )
     url: str = Field(examples=["/datasets/digits"])
 
 

@@ -18,6 +18,7 @@ from app import api, errors, login, pages
 from app.dependencies import Rings, SettingsDep
 from app.latebell import LateBell
 from app.pages.routes import router as pages_router
+from app.resumable import remove_left_alone
 from app.security import Guard, access_tokens
 from app.signing import signer
 from app.stream import Tailer
@@ -89,6 +90,7 @@ def _health(settings: SettingsDep) -> Health:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.store.migrate()
     remove_stale(app.state.settings)
+    remove_left_alone(app.state.settings)
     try:
         with _streams_end_on_signals(app.state.tailer):
             yield

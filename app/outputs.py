@@ -162,6 +162,10 @@ def dataset_out(row: DatasetRow) -> DatasetOut:
         skipped=skipped,
         skipped_total=summary.get("skipped_total", len(skipped)),
         note=summary.get("note", ""),
+        labelled=row.labelled,
+        description=row.description,
+        former_names=row.former_names,
+        measures=summary.get("measures", {}),
         url=f"/datasets/{row.name}",
     )
 

@@ -208,24 +208,30 @@ def add_dataset(
     *,
     owner: str,
     title: str = "",
+    labelled: bool = True,
 ) -> DatasetRow:
     """Register a dataset of the catalogue or a folder of the server, to be prepared.
 
     Args:
         source: Name in the catalogue, by default the dataset's own; or the folder's path.
+        labelled: False for a folder whose images have no classes.
 
     Raises:
         InvalidInput: If the name or the source is refused.
         Conflict: If the name belongs to other data.
     """
     if kind == "catalogue":
+        if not labelled:
+            raise InvalidInput.of(
+                FieldError("labelled", labelled, "true for a dataset of the catalogue")
+            )
         entry = catalogue_entry(source or name)
         source, title = entry.name, title or entry.title
     elif kind == "folder":
         from trainer.datasets.folder import check_folder_allowed  # Pillow comes with it
 
         source = str(check_folder_allowed(source, settings.data_roots))
-    row = register_dataset(store, name, kind, source, owner, title)
+    row = register_dataset(store, name, kind, source, owner, title, labelled=labelled)
     if row.status == "preparing":
         bell.ring_interactive()
     return row
@@ -250,12 +256,20 @@ def _dataset_error(store: Store, name: str) -> FieldError | None:
         titles = _catalogue_titles()
         if name in titles:
             return None
-        known = sorted({row.name for row in list_datasets(store)} | titles.keys())
+        rows = list_datasets(store, labelled=True)
+        known = sorted({row.name for row in rows} | titles.keys())
         return FieldError(
             "dataset.name",
             name,
             "the name of a dataset on the Datasets page",
             nearest(name, known) or "Known here: " + ", ".join(known) + ".",
+        )
+    if not dataset.labelled:
+        return FieldError(
+            "dataset.name",
+            name,
+            "a dataset with classes; this is a collection of images without",
+            "Train on a dataset of folders by class; trained runs can classify the collection.",
         )
     if dataset.status != "failed":
         return None

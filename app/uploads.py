@@ -23,14 +23,15 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from app.dependencies import Rings
 from app.errors import HttpProblem
 from store.database import Store
-from store.datasets import delete_dataset, get_dataset, register_dataset
+from store.datasets import check_name, delete_dataset, get_dataset, register_dataset
 from store.rows import DatasetRow
 from store.settings import Settings
-from trainer.errors import FieldError, InvalidInput, NotFound
+from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
 
 BATCH_BYTES = 1024 * 1024  # handed to a thread at a time
 FIELDS_LIMIT = 20
@@ -92,7 +93,7 @@ async def receive_body(request: Request, settings: Settings, filename: str) -> U
         HttpProblem: With 413 if it is too large.
     """
     async with _new_file(settings) as (path, file):
-        async for batch in _batches(request):
+        async for batch in batches(request):
             await run_in_threadpool(file.write, batch)
         upload = Upload(path, filename)
         await run_in_threadpool(_finish, upload, file)
@@ -100,11 +101,22 @@ async def receive_body(request: Request, settings: Settings, filename: str) -> U
 
 
 def register_upload(
-    store: Store, settings: Settings, bell: Rings, upload: Upload, *, name: str, owner: str
+    store: Store,
+    settings: Settings,
+    bell: Rings,
+    upload: Upload,
+    *,
+    name: str,
+    owner: str,
+    title: str = "",
+    labelled: bool = True,
 ) -> DatasetRow:
     """Register the archive as a dataset to be prepared; nothing of it is left where refused.
 
     An upload whose preparation failed is replaced by the new one.
+
+    Args:
+        labelled: False where the archive's images have no classes.
 
     Raises:
         InvalidInput: If the archive or the name is refused.
@@ -120,7 +132,9 @@ def register_upload(
     try:
         check_zip(upload.path, limits, source=upload.filename)
         _drop_failed(store, name)
-        row = register_dataset(store, name, "upload", upload.path.name, owner)
+        row = register_dataset(
+            store, name, "upload", upload.path.name, owner, title, labelled=labelled
+        )
     except BaseException:
         upload.path.unlink(missing_ok=True)
         raise
@@ -157,7 +171,7 @@ async def receive_pictures(request: Request, settings: Settings) -> str:
             (folder / "listing.json").write_text(json.dumps(listing), encoding="utf-8")
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise _disk_problem(error) from error
+            raise disk_problem(error) from error
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -166,7 +180,8 @@ async def receive_pictures(request: Request, settings: Settings) -> str:
 
 def remove_stale(settings: Settings) -> None:
     """Remove what uploads that were cut off, and jobs that never ended, left behind."""
-    for path in uploads_dir(settings).glob("*.part"):
+    waiting = uploads_dir(settings)
+    for path in (*waiting.glob("*.part"), *waiting.glob("*.json.new")):
         if path.stat().st_mtime < time.time() - STALE_S:
             path.unlink(missing_ok=True)
     for folder in settings.job_inputs_dir().glob("*"):
@@ -193,7 +208,7 @@ async def _read_form(
     _, options = parse_options_header(request.headers.get("content-type", ""))
     try:
         form = _Form(options.get(b"boundary", b""), open_file, on_fields)
-        async for batch in _batches(request):
+        async for batch in batches(request):
             await run_in_threadpool(form.feed, batch)
         form.finish()
     except MultipartParseError as error:
@@ -295,13 +310,13 @@ async def _new_file(settings: Settings) -> AsyncIterator[tuple[Path, BinaryIO]]:
             yield path, file
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise _disk_problem(error) from error
+        raise disk_problem(error) from error
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
-def _disk_problem(error: OSError) -> Exception:
+def disk_problem(error: OSError) -> Exception:
     """Return what to tell of a file that could not be written."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return HttpProblem(
@@ -310,14 +325,46 @@ def _disk_problem(error: OSError) -> Exception:
     return error
 
 
-async def _batches(request: Request) -> AsyncIterator[bytes]:
+async def batches(request: Request) -> AsyncIterator[bytes]:
+    """Yield the request's body in pieces worth a thread each; what came before a cut too.
+
+    Raises:
+        ClientDisconnect: If the body was cut off.
+    """
     batch = bytearray()
-    async for chunk in request.stream():
-        batch += chunk
-        if len(batch) >= BATCH_BYTES:
-            yield bytes(batch)
-            batch.clear()
+    try:
+        async for chunk in request.stream():
+            batch += chunk
+            if len(batch) >= BATCH_BYTES:
+                yield bytes(batch)
+                batch.clear()
+    except ClientDisconnect:
+        yield bytes(batch)
+        raise
     yield bytes(batch)
+
+
+def check_opening(opening: bytes, filename: str) -> None:
+    """Check that a file's first bytes are those of a zip archive.
+
+    Raises:
+        InvalidInput: If they are not.
+    """
+    if opening[:4] not in {b"PK\x03\x04", b"PK\x05\x06"}:
+        raise InvalidInput.of(
+            FieldError(
+                "file",
+                filename,
+                "a zip archive",
+                "Pack the folder that holds one folder per class as .zip.",
+            )
+        )
+
+
+def final_name(upload_id: str, filename: str) -> str:
+    """Return the name of an archive that has arrived, from its upload's and its sender's."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(filename).stem).strip(".-")[:60]
+    return f"{upload_id}-{stem or 'archive'}.zip"
 
 
 def _finish(upload: Upload, file: BinaryIO) -> None:
@@ -328,25 +375,41 @@ def _finish(upload: Upload, file: BinaryIO) -> None:
     """
     file.flush()
     with upload.path.open("rb") as written:
-        opening = written.read(4)
-    if opening not in {b"PK\x03\x04", b"PK\x05\x06"}:
-        raise InvalidInput.of(
-            FieldError(
-                "file",
-                upload.filename,
-                "a zip archive",
-                "Pack the folder that holds one folder per class as .zip.",
-            )
-        )
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(upload.filename).stem).strip(".-")[:60]
-    final = upload.path.with_name(f"{upload.path.stem}-{stem or 'archive'}.zip")
+        check_opening(written.read(4), upload.filename)
+    final = upload.path.with_name(final_name(upload.path.stem, upload.filename))
     upload.path = upload.path.rename(final)
 
 
+def check_free(store: Store, name: str) -> None:
+    """Check that an upload can become a dataset of that name.
+
+    Raises:
+        InvalidInput: If it cannot be a name.
+        Conflict: If it is taken, other than by an upload whose preparation failed.
+    """
+    check_name(name)
+    found = _named(store, name)
+    if found is not None and not _failed_upload(found):
+        raise Conflict(
+            f"There is a dataset `{name}` already, made from {found.kind} `{found.source}`.",
+            "Choose another name, or delete that one.",
+        )
+
+
 def _drop_failed(store: Store, name: str) -> None:
+    found = _named(store, name)
+    if found is not None and _failed_upload(found):
+        delete_dataset(store, name)
+
+
+def _named(store: Store, name: str) -> DatasetRow | None:
+    """Return the dataset that is called so now."""
     try:
         found = get_dataset(store, name)
     except NotFound:
-        return
-    if found.kind == "upload" and found.status == "failed":
-        delete_dataset(store, name)
+        return None
+    return found if found.name == name else None
+
+
+def _failed_upload(dataset: DatasetRow) -> bool:
+    return dataset.kind == "upload" and dataset.status == "failed"

@@ -18,6 +18,7 @@ from typing import Any
 
 from trainer.datasets.images import is_image_name, probe, quiet_decoders
 from trainer.datasets.listing import LEADS_OUTSIDE, is_junk
+from trainer.datasets.manifest import load_manifest
 from trainer.errors import FieldError, InvalidInput
 from trainer.files import write_atomically
 from trainer.process import wait_passively
@@ -87,6 +88,17 @@ def listed_pictures(listing: Path) -> Found:
     """
     pairs = json.loads(listing.read_text(encoding="utf-8"))
     return _readable([Picture(name, Path(path)) for name, path in pairs], [])
+
+
+def dataset_pictures(manifest_file: Path) -> Found:
+    """Return all images of a prepared dataset or collection, by the paths that its pages show.
+
+    Raises:
+        NotFound: If there is no such manifest.
+        InvalidInput: If none of its images can be read any more.
+    """
+    manifest = load_manifest(manifest_file)
+    return _readable([Picture(path, manifest.file(path)) for path in sorted(manifest.items)], [])
 
 
 def classify(attempt: Path, found: Found, out: Path, *, device: str = "recorded") -> dict[str, Any]:
@@ -166,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run-dir", required=True, type=Path, help="folder of its last attempt")
     parser.add_argument("--out", required=True, type=Path, help="CSV file to write")
     parser.add_argument("--listing", type=Path, help="JSON file of [name, path] pairs")
+    parser.add_argument("--data", type=Path, help="manifest of a dataset whose images are meant")
     parser.add_argument("--root", type=Path, action="append", default=[], help="may be read")
     parser.add_argument("--device", choices=("recorded", "cpu"), default="recorded")
     parser.add_argument("paths", type=Path, nargs="*", help="images, or folders of images")
@@ -174,6 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> dict[str, Any]:
         if options.listing is not None:
             found = listed_pictures(options.listing)
+        elif options.data is not None:
+            found = dataset_pictures(options.data)
         else:
             found = find_pictures(options.paths, options.root)
         return classify(options.run_dir, found, options.out, device=options.device)

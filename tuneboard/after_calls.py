@@ -40,6 +40,10 @@ class JobCalls(Connection):
         """Have a folder on the server classified by a run's model, and return the job."""
         return self._object("POST", f"runs/{run_id}/predictions", json={"folder": folder})
 
+    def predict_dataset(self, run_id: int, name: str) -> dict[str, Any]:
+        """Have a dataset or a collection classified by a run's model, and return the job."""
+        return self._object("POST", f"runs/{run_id}/predictions", json={"dataset": name})
+
     def export(self, run_id: int, form: str) -> dict[str, Any]:
         """Have a run's model written as safetensors, torchscript or onnx; return the job."""
         return self._object("POST", f"runs/{run_id}/exports", json={"format": str(form)})

@@ -57,7 +57,10 @@ def job_command(store: Store, settings: Settings, job: JobRow) -> list[str]:
         manifest = settings.dataset_dir(dataset.id) / "manifest.json"
         given += [f"--data={manifest}", f"--format={asked['format']}"]
         return [sys.executable, "-m", "trainer.export", *given]
-    if "folder" in asked:
+    if "dataset" in asked:
+        dataset = get_dataset(store, asked["dataset"])
+        given.append(f"--data={settings.dataset_dir(dataset.id) / 'manifest.json'}")
+    elif "folder" in asked:
         given += [f"--root={root}" for root in settings.data_roots] + ["--", asked["folder"]]
     else:
         given.append(f"--listing={settings.job_inputs_dir(asked['inputs']) / 'listing.json'}")

@@ -46,7 +46,8 @@ def prepare_command(settings: Settings, dataset: DatasetRow) -> list[str]:
     }
     if settings.dataset_mirror is not None:
         options["mirror"] = settings.dataset_mirror
-    return command + [f"--{name}={value}" for name, value in options.items()]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    return command if dataset.labelled else [*command, "--unlabelled"]
 
 
 class Preparer:

@@ -21,6 +21,7 @@ from app.api import (
     specs,
     stream,
     studies,
+    uploads,
     workers,
 )
 from app.errors import MEDIA_TYPE, FieldProblem, Problem
@@ -47,6 +48,7 @@ for _module in (
     compare_verdict,
     comparisons,
     datasets,
+    uploads,
     evaluated_images,
     workers,
     specs,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,19 +21,18 @@ from app.dependencies import (
     StoreDep,
     accepts,
 )
+from app.images import THUMBNAIL_PX, image_url, ready_manifest
 from app.outputs import dataset_out
 from app.submit import add_dataset
 from app.uploads import receive_archive, receive_body, register_upload, uploads_dir
 from store.datasets import delete_dataset, list_datasets
 from store.rows import DatasetRow
-from store.settings import Settings
 from trainer.datasets.catalogue import catalogue_entries
-from trainer.datasets.manifest import Item, Manifest, load_manifest
-from trainer.errors import Conflict, FieldError, InvalidInput
+from trainer.datasets.manifest import NO_CLASS, Item, Manifest
+from trainer.errors import FieldError, InvalidInput
 
 ZIP_TYPES = ("application/zip", "application/x-zip-compressed")
 CACHE_S = 365 * 24 * 3600
-THUMBNAIL_PX = 160
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
@@ -54,6 +52,9 @@ class DatasetIn(BaseModel):
         examples=["digits"],
     )
     title: str = Field("", max_length=200, examples=["Handwritten digits"])
+    labelled: bool = Field(
+        True, description="False: a folder whose images have no classes, to be classified."
+    )
 
 
 @router.get("")
@@ -97,6 +98,7 @@ def create(
         dataset.source,
         owner=owner,
         title=dataset.title,
+        labelled=dataset.labelled,
     )
     return _created(response, row)
 
@@ -187,7 +189,7 @@ def remove(store: StoreDep, settings: SettingsDep, name: DatasetName) -> None:
 def samples(
     dataset: DatasetDep,
     settings: SettingsDep,
-    split: Annotated[Literal["train", "val", "test"] | None, Query()] = None,
+    split: Annotated[Literal["train", "val", "test", "images"] | None, Query()] = None,
     label: Annotated[int | None, Query(ge=0, description="Number of the class.")] = None,
     per_class: Annotated[
         int | None, Query(ge=1, le=1000, description="A few of every class, always the same.")
@@ -209,7 +211,7 @@ def samples(
             SampleOut(
                 path=item.path,
                 label=item.label,
-                class_name=manifest.classes[item.label],
+                class_name="" if item.label == NO_CLASS else manifest.classes[item.label],
                 split=place,
                 image=image_url(dataset, item.path),
             )
@@ -249,26 +251,6 @@ def image(
     if etag in request.headers.get("if-none-match", "") and path in manifest.items:
         return Response(status_code=304, headers=headers)
     return Response(thumbnail(manifest, path, size), headers=headers, media_type=MEDIA_TYPE)
-
-
-def image_url(dataset: DatasetRow, path: str, size_px: int = THUMBNAIL_PX) -> str:
-    """Return the address of a small version of an image, cached for ever by its reader."""
-    query = urlencode({"path": path, "size": size_px, "v": dataset.fingerprint[:16]})
-    return f"/api/v1/datasets/{dataset.name}/image?{query}"
-
-
-def ready_manifest(settings: Settings, dataset: DatasetRow) -> Manifest:
-    """Return the list of a dataset's images.
-
-    Raises:
-        Conflict: If it is not prepared.
-    """
-    if dataset.status != "ready":
-        raise Conflict(
-            f"The dataset `{dataset.name}` has no images yet: it is {dataset.status}.",
-            "Its page shows how far the preparation is.",
-        )
-    return load_manifest(settings.dataset_dir(dataset.id) / "manifest.json")
 
 
 def _chosen(manifest: Manifest, per_class: int | None) -> list[tuple[str, Item]]:

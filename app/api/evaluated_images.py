@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.api.datasets import CACHE_S, THUMBNAIL_PX, ready_manifest
+from app.api.datasets import CACHE_S
 from app.dependencies import RunDep, SettingsDep, StoreDep
+from app.images import THUMBNAIL_PX, ready_manifest
 from app.predictions import opinions
 from store.database import Store
 from store.datasets import get_dataset

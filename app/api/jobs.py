@@ -27,13 +27,16 @@ from app.dependencies import (
     accepts,
 )
 from app.errors import field_error
+from app.images import check_ready
 from app.outputs import job_out
 from app.uploads import receive_pictures
 from store.database import Store
+from store.datasets import get_dataset
 from store.evaluations import evaluations
 from store.jobs import create_job, get_job
 from store.rows import JobRow, RunRow
 from store.runs import get_run
+from store.settings import Settings
 from store.values import ID_LIMIT
 from store.votes import check_same_images
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
@@ -53,12 +56,15 @@ Wait = Annotated[float, Query(ge=0, le=WAIT_LIMIT_S, description="Seconds to wai
 
 
 class FolderIn(BaseModel):
-    """Images to classify that lie on the server."""
+    """Images to classify that lie on the server; one of the two."""
 
     model_config = ConfigDict(extra="forbid")
 
-    folder: str = Field(
-        max_length=4096, description="Absolute path of a folder under TUNEBOARD_DATA_ROOTS."
+    folder: str | None = Field(
+        None, max_length=4096, description="Absolute path of a folder under TUNEBOARD_DATA_ROOTS."
+    )
+    dataset: str | None = Field(
+        None, max_length=100, description="Name of a dataset or a collection that is ready."
     )
 
 
@@ -120,17 +126,12 @@ async def predict(
     media_type: Annotated[str, Depends(accepts("multipart/form-data", "application/json"))],
     wait_s: Wait = 0,
 ) -> JobOut:
-    """Classify images that are sent in a form's `file` fields, or a folder on the server."""
+    """Classify images of a form's `file` fields, a folder on the server, or a dataset."""
     _check_trained(run)
     asked: dict[str, Any] = {"file": f"run-{run.id}-predictions.csv"}
     if media_type == "application/json":
-        from trainer.datasets.folder import check_folder_allowed  # Pillow comes with it
-
         body = _folder_of(await read_document(request, FOLDER_BODY_LIMIT_BYTES))
-        folder = await run_in_threadpool(
-            check_folder_allowed, body.folder, settings.data_roots, field="folder"
-        )
-        asked["folder"] = str(folder)
+        asked |= await run_in_threadpool(_images_of, body, store, settings)
     else:
         asked["inputs"] = await receive_pictures(request, settings)
     job = await run_in_threadpool(create_job, store, "predict", owner, asked, run.id)
@@ -236,6 +237,29 @@ def _check_voters(store: Store, wanted: VoteIn) -> None:
     for run_id in wanted.runs:
         _check_trained(get_run(store, run_id))
     check_same_images(evaluations(store, wanted.runs), wanted.runs, wanted.split)
+
+
+def _images_of(body: FolderIn, store: Store, settings: Settings) -> dict[str, str]:
+    """Return which images on the server are meant, as the job's payload says it.
+
+    Raises:
+        InvalidInput: If the folder may not be read, or not exactly one of the two is named.
+        NotFound: If there is no such dataset.
+        Conflict: If it is not ready.
+    """
+    if (body.folder is None) == (body.dataset is None):
+        given = body.folder and body.dataset
+        raise InvalidInput.of(
+            FieldError("folder", given, "either `folder` or `dataset`", "Send one of the two.")
+        )
+    if body.dataset is not None:
+        dataset = get_dataset(store, body.dataset)
+        check_ready(dataset)
+        return {"dataset": dataset.name}
+    from trainer.datasets.folder import check_folder_allowed  # Pillow comes with it
+
+    folder = check_folder_allowed(body.folder or "", settings.data_roots, field="folder")
+    return {"folder": str(folder)}
 
 
 def _folder_of(document: object) -> FolderIn:

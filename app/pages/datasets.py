@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.answers import DatasetOut, RunOut
-from app.api.datasets import image_url, ready_manifest
 from app.dependencies import BellDep, DatasetDep, DatasetName, Owner, SettingsDep, StoreDep
 from app.figures.bars import class_counts_figure
 from app.figures.style import Figure
+from app.images import image_url, ready_manifest
 from app.outputs import dataset_out, run_outs
 from app.pages.templating import render
 from app.security import CheckedForm, check_form_token

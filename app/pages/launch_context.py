@@ -120,7 +120,7 @@ def launch_context(
 
 def dataset_choices(store: Store) -> tuple[DatasetChoice, ...]:
     """Return the datasets there are, then those of the catalogue that a run would fetch."""
-    rows = [row for row in list_datasets(store) if row.status != "failed"]
+    rows = [row for row in list_datasets(store, labelled=True) if row.status != "failed"]
     # Ready ones first: a run on them starts at once.
     rows.sort(key=lambda row: (row.status != "ready", row.name))
     choices = [

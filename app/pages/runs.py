@@ -87,7 +87,7 @@ def runs_context(store: Store, query: RunsQuery) -> RunsPage:
         runs=tuple(run_outs(store, page.rows)),
         next_cursor=page.next_cursor,
         counts=counts_by_status(store),
-        datasets=tuple(row.name for row in list_datasets(store)),
+        datasets=tuple(row.name for row in list_datasets(store, labelled=True)),
     )
 
 

@@ -7,7 +7,6 @@ fully decoded once; what cannot be used is skipped and named. Nothing is copied.
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,8 @@ from typing import Any
 
 from trainer.datasets.images import Probe, probe, quiet_decoders
 from trainer.datasets.listing import Found, Listing, is_utf8, printable
-from trainer.datasets.manifest import Item, Manifest, Spread, content_fingerprint
+from trainer.datasets.manifest import Item, Manifest, content_fingerprint
+from trainer.datasets.sizes import measures, spreads
 from trainer.errors import FieldError, InvalidInput
 
 Report = Callable[[dict[str, Any]], None]
@@ -109,7 +109,7 @@ def scan_folder(
         ]
     _check_classes(base, splits, classes, field, source or str(root))
 
-    probes = _probe_all([image for split in found for image in found[split]], report)
+    probes = probe_all([image for split in found for image in found[split]], report)
     labels = {label: index for index, label in enumerate(classes["train"])}
     items: dict[str, tuple[Item, ...]] = {}
     rows = []
@@ -123,6 +123,7 @@ def scan_folder(
                 good.append(Item(image.path, labels[image.label]))
                 rows.append((split, image.path, image.label, result.sha256))
         items[split] = tuple(sorted(good, key=lambda item: item.path))
+    readable = [result for result in probes.values() if isinstance(result, Probe)]
     manifest = Manifest(
         name=name,
         root=str(base),
@@ -131,7 +132,8 @@ def scan_folder(
         skipped=tuple(sorted(listing.skipped, key=lambda skipped: skipped.file)),
         fingerprint=content_fingerprint(rows),
         note=note,
-        sizes=_sizes([result for result in probes.values() if isinstance(result, Probe)]),
+        sizes=spreads(readable),
+        measures=measures(readable),
     )
     _check_no_class_is_empty(manifest, splits, field)
     return manifest
@@ -249,7 +251,7 @@ def _check_no_class_is_empty(manifest: Manifest, splits: dict[str, Path], field:
         raise InvalidInput.of(*errors[:PROBLEMS_SHOWN])
 
 
-def _probe_all(images: list[Found], report: Report | None) -> dict[str, Probe | str]:
+def probe_all(images: list[Found], report: Report | None) -> dict[str, Probe | str]:
     """Return what each image is, by path; decoding releases Python's lock, so threads help."""
     results: dict[str, Probe | str] = {}
     said = 0.0
@@ -264,16 +266,6 @@ def _probe_all(images: list[Found], report: Report | None) -> dict[str, Probe | 
     if report:
         report({"phase": "scan", "done": len(images), "total": len(images)})
     return results
-
-
-def _sizes(probes: list[Probe]) -> dict[str, Spread]:
-    if not probes:
-        return {}
-    sides = {"width": [p.width for p in probes], "height": [p.height for p in probes]}
-    return {
-        side: Spread(min(values), int(statistics.median(values)), max(values))
-        for side, values in sides.items()
-    }
 
 
 def _names(names: Sequence[str]) -> str:

@@ -41,6 +41,8 @@ class Probe:
     """Of the file's bytes, in hex."""
     width: int
     height: int
+    size_bytes: int = 0
+    """Of the file."""
 
 
 def is_image_name(name: str) -> bool:
@@ -81,7 +83,7 @@ def _decode(content: bytes) -> Probe | str:
         return "cannot be decoded: not enough memory"
     except Exception as error:  # decoders raise nearly anything on broken input
         return f"cannot be decoded: {str(error) or type(error).__name__}"
-    return Probe(hashlib.sha256(content).hexdigest(), width, height)
+    return Probe(hashlib.sha256(content).hexdigest(), width, height, len(content))
 
 
 def _too_large(found: str) -> str:

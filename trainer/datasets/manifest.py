@@ -11,9 +11,12 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from trainer.datasets.sizes import Measures, Spread
 from trainer.errors import NotFound, TuneboardError
 
 SPLITS = ("train", "val", "test")
+UNSPLIT = "images"  # the one split of a collection
+NO_CLASS = -1  # label of an image of a collection
 FORMAT = 1  # of manifest.json; raised when the reader below can no longer read older files
 SKIPPED_LIMIT = 1_000  # files named in a summary, which is stored in the database; all are counted
 
@@ -25,7 +28,7 @@ class Item:
     path: str
     """POSIX path relative to the manifest's root; identifies the image everywhere."""
     label: int
-    """Index into the manifest's classes."""
+    """Index into the manifest's classes; `NO_CLASS` where it has none."""
 
 
 @dataclass(frozen=True)
@@ -38,30 +41,23 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Smallest, middle and largest of a side of the images, in pixels."""
-
-    min: int
-    median: int
-    max: int
-
-
-@dataclass(frozen=True)
 class Manifest:
-    """A dataset that is ready to be trained on."""
+    """A dataset that is ready to be trained on, or a collection ready to be classified."""
 
     name: str
     root: str
     """Absolute folder that the items' paths start from."""
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[Item, ...]]
-    """`train`, and `val` and `test` where the dataset brings its own; each sorted by path."""
+    """`train`, and `val` and `test` where the dataset brings its own; each sorted by path. A
+    collection, which has no classes, has `images` alone."""
     skipped: tuple[Skipped, ...] = ()
     fingerprint: str = ""
     """Hash of the images' splits, paths, classes and bytes."""
     note: str = ""
     sizes: Mapping[str, Spread] = field(default_factory=dict)
     """Spread of `width` and of `height`; empty where nobody measured."""
+    measures: Measures = field(default_factory=Measures)
 
     @cached_property
     def items(self) -> dict[str, tuple[str, Item]]:
@@ -91,14 +87,23 @@ class Manifest:
             ],
             "skipped_total": len(self.skipped),
             "sizes": {side: vars(spread) for side, spread in self.sizes.items()},
+            "measures": _plain(self.measures),
             "note": self.note,
         }
 
     def _counts(self, items: Iterable[Item]) -> list[int]:
         counts = [0] * len(self.classes)
         for item in items:
-            counts[item.label] += 1
+            if item.label != NO_CLASS:
+                counts[item.label] += 1
         return counts
+
+
+def _plain(measures: Measures) -> dict[str, Any]:
+    return {
+        key: [list(row) for row in value] if isinstance(value, tuple) else value
+        for key, value in vars(measures).items()
+    }
 
 
 def samples_fingerprint(items: Iterable[Item]) -> str:
@@ -142,6 +147,7 @@ def save_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
         "fingerprint": manifest.fingerprint,
         "note": manifest.note,
         "sizes": {side: vars(spread) for side, spread in manifest.sizes.items()},
+        "measures": _plain(manifest.measures),
     }
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -186,6 +192,7 @@ def _load(path: str, _mtime_ns: int, _size: int, _inode: int) -> Manifest:
             fingerprint=document["fingerprint"],
             note=document["note"],
             sizes={side: Spread(**spread) for side, spread in document["sizes"].items()},
+            measures=Measures.of_json(document.get("measures", {})),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TuneboardError(

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from trainer.datasets.archive import Limits, unpack_zip
 from trainer.datasets.atomic import remove_folder
 from trainer.datasets.catalogue import CatalogueEntry, RemoteArchive, catalogue_entry
+from trainer.datasets.collection import scan_collection
 from trainer.datasets.digits import write_digits
 from trainer.datasets.download import WrongArchive, file_sha256, obtain_archive
 from trainer.datasets.folder import check_folder_allowed, scan_folder
@@ -48,6 +49,7 @@ def prepare(
     limits: Limits | None = None,
     report: Report | None = None,
     downloads: Path | None = None,
+    labelled: bool = True,
 ) -> Manifest:
     """Prepare a dataset: write `into/manifest.json`, and `into/images` where images are ours.
 
@@ -64,6 +66,7 @@ def prepare(
         limits: What an uploaded archive may hold.
         report: Told `{"phase": "download" | "unpack" | "scan", "done": …, "total": …}`.
         downloads: Folder of downloaded archives; by default beside `into`.
+        labelled: Whether folders are classes; else all images make one collection.
 
     Raises:
         InvalidInput: If the source is refused.
@@ -84,9 +87,10 @@ def prepare(
             )
         elif kind == "folder":
             folder = check_folder_allowed(source, roots)
-            manifest = scan_folder(folder, name, extra_roots=roots, source=source, report=report)
+            scan = scan_folder if labelled else scan_collection
+            manifest = scan(folder, name, extra_roots=roots, source=source, report=report)
         elif upload:
-            manifest = _from_zip(upload, name, into, limits or Limits(), report)
+            manifest = _from_zip(upload, name, into, limits or Limits(), report, labelled=labelled)
         else:
             raise InvalidInput.of(FieldError("kind", kind, "one of " + ", ".join(KINDS)))
         save_manifest(manifest, manifest_file)
@@ -162,16 +166,22 @@ def _wrong_archive(path: Path, archive: RemoteArchive, found: str, detail: str) 
 
 
 def _from_zip(
-    path: Path, name: str, into: Path, limits: Limits, report: Report | None, note: str = ""
+    path: Path,
+    name: str,
+    into: Path,
+    limits: Limits,
+    report: Report | None,
+    *,
+    note: str = "",
+    labelled: bool = True,
 ) -> Manifest:
     if not path.is_file():
         raise TuneboardError(f"The uploaded {path.name} is gone.", "Upload it again.")
     left_out = unpack_zip(path, into / "images", limits, report=report)
-    manifest = scan_folder(
-        into / "images", name, note=note, field="file", source=path.name, report=report
-    )
+    scan = scan_folder if labelled else scan_collection
+    manifest = scan(into / "images", name, field="file", source=path.name, report=report)
     skipped = sorted({*manifest.skipped, *left_out}, key=lambda s: (s.file, s.reason))
-    return replace(manifest, skipped=tuple(skipped))
+    return replace(manifest, note=note, skipped=tuple(skipped))
 
 
 def _remove(into: Path) -> None:
@@ -204,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             report=_say,
             downloads=options.downloads,
+            labelled=not options.unlabelled,
         )
     except TuneboardError as error:
         _say(
@@ -262,6 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mirror", type=Path, help="folder searched before downloading")
     parser.add_argument("--downloads", type=Path, help="folder that keeps downloaded archives")
     parser.add_argument("--roots", default="", help="folders that may be read, with colons")
+    parser.add_argument("--unlabelled", action="store_true", help="folders are no classes")
     parser.add_argument("--upload-limit-bytes", type=int, default=defaults.archive_bytes)
     parser.add_argument("--upload-files-limit", type=int, default=defaults.files)
     parser.add_argument("--unpacked-limit-bytes", type=int, default=defaults.unpacked_bytes)

@@ -21,7 +21,7 @@ def sample_items(manifest: Manifest, per_class: int, seed: int = 0) -> list[tupl
 
     Which ones depends on the seed and the paths alone.
     """
-    by_class: list[list[tuple[str, Item]]] = [[] for _ in manifest.classes]
+    by_class: list[list[tuple[str, Item]]] = [[] for _ in manifest.classes or ("",)]
     for split, item in manifest.items.values():
         by_class[item.label].append((split, item))
     return [

@@ -43,8 +43,12 @@ class Split(StrEnum):
 def predict(
     run: Run,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH…", help="Images, or folders of images.")
-    ],
+        list[Path] | None, typer.Argument(metavar="[PATH…]", help="Images, or folders of images.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Instead of paths: a dataset or collection on the server, by name."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="CSV file to write, with a percentage for every class.", dir_okay=False),
@@ -54,8 +58,9 @@ def predict(
 ) -> None:
     """Classify new images with a trained run.
 
-    The images are read here; a run on a server gets them sent. Prints the most likely class of
-    each; --out has the percentages of all classes. Exits 1 if it cannot be done.
+    The images are read here; a run on a server gets them sent, unless --dataset names some that
+    are there. Prints the most likely class of each; --out has the percentages of all classes.
+    Exits 1 if it cannot be done.
     """
     from tuneboard.aftermath import (
         PREDICTION_COLUMNS,
@@ -68,7 +73,8 @@ def predict(
     from tuneboard.console import put_json, put_table, say
 
     number = run_number(run)
-    images = image_files(paths)
+    _check_source(paths, dataset, number)
+    images = image_files(paths or [])
     if number is None:
         with TemporaryDirectory(prefix="tuneboard-") as name:
             folder = Path(name)
@@ -80,7 +86,10 @@ def predict(
             )
     else:
         with Client(url) as client:
-            job = client.predict(number, images)
+            if dataset is None:
+                job = client.predict(number, images)
+            else:
+                job = client.predict_dataset(number, dataset)
             result = _result(client, job)
             if out is not None:
                 client.download(job["id"], out)
@@ -180,6 +189,17 @@ def vote(
             for name, cells in zip(classes, result["confusion"], strict=True)
         ],
     )
+
+
+def _check_source(paths: list[Path] | None, dataset: str | None, number: int | None) -> None:
+    """Check that it is said which images are meant, once."""
+    if bool(paths) == (dataset is not None):
+        raise typer.BadParameter("Give either PATHs of images, or --dataset NAME.")
+    if dataset is not None and number is None:
+        raise typer.BadParameter(
+            "A dataset is on the server, as its runs are: give the run's number.",
+            param_hint="--dataset",
+        )
 
 
 def _result(client: Any, job: dict[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,12 @@ def test_the_summary_counts_images_per_split_and_class(manifest):
             "width": {"min": 6, "median": 6, "max": 6},
             "height": {"min": 4, "median": 4, "max": 4},
         },
+        "measures": {
+            "image_bytes": sum(manifest.file(path).stat().st_size for path in manifest.items),
+            "common": [[6, 4, 12]],
+            "distinct": 1,
+            "short_sides": [[1, 32, 12]],
+        },
         "note": "Pets.",
     }
     json.dumps(manifest.summary(), allow_nan=False)
