@@ -6,11 +6,11 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Go from 0007 to 0008; nobody has asked runs that are there to pause."""
+    """Go from 0006 to 0007; nobody has asked runs that are there to pause."""
     op.add_column(
         "runs",
         sa.Column("pause_requested", sa.Boolean(), nullable=False, server_default=sa.false()),
