@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
-    """Go from 0008 to 0009; datasets that are there have classes and were never renamed."""
+    """Go from 0009 to 0010; datasets that are there have classes and were never renamed."""
     op.add_column(
         "datasets", sa.Column("labelled", sa.Boolean(), nullable=False, server_default=sa.true())
     )
