@@ -193,13 +193,23 @@ class EvaluationsOut(BaseModel):
     evaluations: list[EvaluationOut]
 
 
+class JobProgress(BaseModel):
+    """How far a job is."""
+
+    what: str = Field(description="What is being done.", examples=["looking at images"])
+    done: int
+    total: int
+
+
 class JobOut(BaseModel):
-    """A small work after training: a prediction, an export or a vote."""
+    """A work that a worker does when it is asked for."""
 
     id: int
-    kind: Literal["predict", "export", "vote"]
-    run: int | None
-    state: Literal["queued", "running", "succeeded", "failed"]
+    kind: str = Field(description="Such as predict, export, vote, duplicates or preflight.")
+    run: int | None = Field(description="The run whose model is used.")
+    dataset: str | None = Field(description="The dataset that is looked at.")
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    progress: JobProgress | None = Field(description="As its program said last, while it runs.")
     owner: str
     created_at: float
     started_at: float | None
@@ -212,6 +222,12 @@ class JobOut(BaseModel):
         examples=["/api/v1/jobs/1/file"],
     )
     url: str = Field(examples=["/api/v1/jobs/1"])
+
+
+class JobsOut(BaseModel):
+    """The newest jobs."""
+
+    jobs: list[JobOut]
 
 
 class SkippedOut(BaseModel):

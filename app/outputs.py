@@ -13,6 +13,7 @@ from app.answers import (
     EvaluationsOut,
     EventOut,
     JobOut,
+    JobProgress,
     LogLine,
     LogOut,
     MetricOut,
@@ -111,7 +112,9 @@ def job_out(row: JobRow) -> JobOut:
         id=row.id,
         kind=row.kind,
         run=row.run_id,
+        dataset=row.payload.get("dataset"),
         state=row.state,
+        progress=_job_progress(row),
         owner=row.owner,
         created_at=row.created_at,
         started_at=row.started_at,
@@ -119,9 +122,16 @@ def job_out(row: JobRow) -> JobOut:
         request={key: value for key, value in row.payload.items() if key != "inputs"},
         result=row.result,
         error=_error(row.error),
-        file=f"{url}/file" if row.state == "succeeded" else None,
+        file=f"{url}/file" if row.state == "succeeded" and "file" in row.payload else None,
         url=url,
     )
+
+
+def _job_progress(row: JobRow) -> JobProgress | None:
+    told = row.progress
+    if row.is_over or not {"done", "total"} <= told.keys():
+        return None
+    return JobProgress(what=str(told.get("what", "")), done=told["done"], total=told["total"])
 
 
 def study_out(row: StudyRow, runs: list[RunOut]) -> StudyOut:

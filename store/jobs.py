@@ -1,33 +1,79 @@
-"""Jobs: small works after training that the web asks for and the interactive worker does.
+"""Jobs: works that the web asks for, with progress and a result, done by one hand of a worker.
 
-`queued → running → succeeded | failed`; `running → queued` when it is handed back, or its worker
-falls silent. Each claim is a new try, and every write of a try is guarded by its number.
+`queued → running → succeeded | failed`, either `→ cancelled`; `running → queued` when it is handed
+back, or its worker falls silent. Each claim is a new try, and every write of a try is guarded by
+its number and state, so the program of a cancelled one is stopped at its worker's next word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from store.database import Store
 from store.rows import JobRow
-from store.tables import JOBS, Job, fresh
+from store.tables import DATASETS, JOBS, Job, fresh
 from store.values import is_id, plain_json
-from trainer.errors import NotFound
+from trainer.errors import Conflict, NotFound
 
-KINDS = ("predict", "export", "vote")
+Hand = Literal["quick", "long", "train"]
+HANDS: tuple[Hand, ...] = ("quick", "long", "train")
+"""Somebody waits for the first; the second may take minutes; the third needs a training slot."""
+KINDS: Mapping[str, Hand] = {
+    "predict": "quick",
+    "export": "long",
+    "vote": "quick",
+    "duplicates": "long",
+    "preflight": "train",
+}
+"""Which hand does what, where it is not asked otherwise."""
 MAX_TRIES = 3
 """Claims of one job; one that took so many workers with it is given up."""
 
 
 def create_job(
-    store: Store, kind: str, owner: str, payload: Mapping[str, Any], run_id: int | None = None
+    store: Store,
+    kind: str,
+    owner: str,
+    payload: Mapping[str, Any],
+    run_id: int | None = None,
+    *,
+    dataset_id: int | None = None,
+    hand: Hand | None = None,
+    device: str = "auto",
 ) -> JobRow:
-    """Queue a job and return it."""
+    """Queue a job and return it.
+
+    Args:
+        run_id: The run whose model is used.
+        dataset_id: The dataset that is looked at; the job waits while that is being prepared.
+        hand: Who is to do it, where that is not what `KINDS` says.
+        device: auto, cpu or cuda, for the hand that trains.
+    """
     with store.write() as conn:
-        return add_job(conn, store, kind, owner, payload, run_id)
+        return add_job(
+            conn,
+            store,
+            kind,
+            owner,
+            payload,
+            run_id,
+            dataset_id=dataset_id,
+            hand=hand,
+            device=device,
+        )
 
 
 def add_job(
@@ -37,16 +83,23 @@ def add_job(
     owner: str,
     payload: Mapping[str, Any],
     run_id: int | None = None,
+    *,
+    dataset_id: int | None = None,
+    hand: Hand | None = None,
+    device: str = "auto",
 ) -> JobRow:
-    """Queue a job within the caller's transaction."""
+    """Queue a job within the caller's transaction; see `create_job`."""
     row = conn.execute(
         insert(JOBS)
         .values(
             **fresh(
                 Job,
                 kind=kind,
+                hand=hand or KINDS[kind],
+                device_wanted=device,
                 owner=owner,
                 run_id=run_id,
+                dataset_id=dataset_id,
                 payload=plain_json(dict(payload)),
                 state="queued",
                 created_at=store.clock(),
@@ -71,16 +124,43 @@ def get_job(store: Store, job_id: int) -> JobRow:
     raise NotFound(f"There is no job {job_id}.", "Jobs are kept for a day after their end.")
 
 
-def claim_job(store: Store, lease_s: float) -> JobRow | None:
-    """Take the oldest job that nobody is at; None if there is none.
+def list_jobs(store: Store, limit: int = 50) -> list[JobRow]:
+    """Return the newest jobs, newest first."""
+    with store.read() as conn:
+        rows = conn.execute(select(JOBS).order_by(JOBS.c.id.desc()).limit(limit))
+        return [JobRow(**row._mapping) for row in rows]
+
+
+def newest_job(store: Store, kind: str, dataset_id: int) -> JobRow | None:
+    """Return the newest job of a kind that looks at a dataset."""
+    with store.read() as conn:
+        row = conn.execute(
+            select(JOBS)
+            .where(JOBS.c.kind == kind, JOBS.c.dataset_id == dataset_id)
+            .order_by(JOBS.c.id.desc())
+            .limit(1)
+        ).one_or_none()
+    return None if row is None else JobRow(**row._mapping)
+
+
+def claim_job(
+    store: Store,
+    lease_s: float,
+    hands: Sequence[Hand] = ("quick", "long"),
+    device: Literal["cpu", "cuda"] = "cpu",
+) -> JobRow | None:
+    """Take the oldest job of those hands that nobody is at; None if there is none.
 
     One that was tried too often is failed on the way.
+
+    Args:
+        device: Which the hand has.
     """
     with store.write() as conn:
         while True:
             row = conn.execute(
                 select(JOBS)
-                .where(_free(store))
+                .where(_free(store, hands, device))
                 .order_by(JOBS.c.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
@@ -98,18 +178,26 @@ def claim_job(store: Store, lease_s: float) -> JobRow | None:
                 tries=row.tries + 1,
                 started_at=store.clock(),
                 lease_expires_at=store.clock() + lease_s,
+                progress={},
             )
             .returning(*JOBS.c)
         ).one()
     return JobRow(**claimed._mapping)
 
 
-def beat_job(store: Store, job: JobRow, lease_s: float) -> bool:
-    """Keep a try's lease; False if the job is no longer this try's."""
+def beat_job(
+    store: Store, job: JobRow, lease_s: float, progress: Mapping[str, Any] | None = None
+) -> bool:
+    """Keep a try's lease and how far it is; False if the job is no longer this try's.
+
+    Args:
+        progress: what, done and total; None: as before.
+    """
+    values: dict[str, Any] = {"lease_expires_at": store.clock() + lease_s}
+    if progress is not None:
+        values["progress"] = plain_json(dict(progress))
     with store.write() as conn:
-        changed = conn.execute(
-            update(JOBS).where(_owned(job)).values(lease_expires_at=store.clock() + lease_s)
-        )
+        changed = conn.execute(update(JOBS).where(_owned(job)).values(**values))
     return changed.rowcount > 0
 
 
@@ -119,7 +207,7 @@ def release_job(store: Store, job: JobRow) -> bool:
         changed = conn.execute(
             update(JOBS)
             .where(_owned(job))
-            .values(state="queued", tries=job.tries - 1, lease_expires_at=None)
+            .values(state="queued", tries=job.tries - 1, lease_expires_at=None, progress={})
         )
     return changed.rowcount > 0
 
@@ -136,10 +224,30 @@ def job_failed(store: Store, job: JobRow, error: Mapping[str, Any]) -> bool:
         return _end(conn, store, _owned(job), state="failed", error=plain_json(dict(error)))
 
 
-def jobs_wait(store: Store) -> bool:
-    """Tell whether there is a job that nobody is at."""
+def cancel_job(store: Store, job_id: int) -> JobRow:
+    """End a job that has not ended; its worker stops the program for it within a second or two.
+
+    Raises:
+        NotFound: If there is none of that id.
+        Conflict: If it has ended.
+    """
+    job = get_job(store, job_id)
+    with store.write() as conn:
+        unfinished = and_(JOBS.c.id == job.id, JOBS.c.state.in_(("queued", "running")))
+        if not _end(conn, store, unfinished, state="cancelled", error=_CANCELLED):
+            raise Conflict(f"Job {job.id} has ended: there is nothing to cancel.")
+    return get_job(store, job_id)
+
+
+def jobs_wait(
+    store: Store,
+    hands: Sequence[Hand] = ("quick", "long"),
+    device: Literal["cpu", "cuda"] = "cpu",
+) -> bool:
+    """Tell whether there is a job for those hands that nobody is at."""
     with store.read() as conn:
-        return conn.scalar(select(JOBS.c.id).where(_free(store)).limit(1)) is not None
+        found = conn.scalar(select(JOBS.c.id).where(_free(store, hands, device)).limit(1))
+    return found is not None
 
 
 def forget_jobs(store: Store, older_than_s: float) -> list[int]:
@@ -161,9 +269,28 @@ _GIVEN_UP = {
 }
 
 
-def _free(store: Store) -> ColumnElement[bool]:
+_CANCELLED = {
+    "title": "The job was cancelled",
+    "detail": "It was cancelled.",
+    "remedy": "Ask for it again.",
+    "errors": [],
+}
+
+
+def _free(
+    store: Store, hands: Sequence[Hand], device: Literal["cpu", "cuda"]
+) -> ColumnElement[bool]:
     silent = and_(JOBS.c.state == "running", JOBS.c.lease_expires_at < store.clock())
-    return or_(JOBS.c.state == "queued", silent)
+    fitting = ("auto", "cpu", "cuda") if device == "cuda" else ("auto", "cpu")
+    being_prepared = exists().where(
+        DATASETS.c.id == JOBS.c.dataset_id, DATASETS.c.status == "preparing"
+    )
+    return and_(
+        or_(JOBS.c.state == "queued", silent),
+        JOBS.c.hand.in_(hands),
+        JOBS.c.device_wanted.in_(fitting),
+        ~being_prepared,
+    )
 
 
 def _owned(job: JobRow) -> ColumnElement[bool]:

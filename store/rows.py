@@ -50,6 +50,7 @@ class RunRow:
     archived_at: float | None = None
     continues_run: int | None = None
     continues_epoch: int | None = None
+    leaks_acknowledged: bool = False
 
     @property
     def is_terminal(self) -> bool:
@@ -239,11 +240,14 @@ class ViewRow:
 
 @dataclass(frozen=True)
 class JobRow:
-    """A small work after training."""
+    """A work that a worker does when it is asked for."""
 
     id: int
     kind: str
+    hand: str
+    device_wanted: str
     run_id: int | None
+    dataset_id: int | None
     owner: str
     state: str
     created_at: float
@@ -251,6 +255,7 @@ class JobRow:
     finished_at: float | None
     lease_expires_at: float | None
     tries: int
+    progress: dict[str, Any]
     payload: dict[str, Any]
     result: dict[str, Any] | None
     error: dict[str, Any] | None
@@ -258,7 +263,7 @@ class JobRow:
     @property
     def is_over(self) -> bool:
         """Whether it has ended, well or not."""
-        return self.state in {"succeeded", "failed"}
+        return self.state in {"succeeded", "failed", "cancelled"}
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ def _has_ended(view: _View, step: StepRow) -> bool:
     if step.vote_job_id is None:
         return all(view.statuses[run_id] in TERMINAL_STATUSES for run_id in step.run_ids)
     job = view.jobs.get(step.vote_job_id)
-    return job is None or job.state in {"succeeded", "failed"}
+    return job is None or job.state in {"succeeded", "failed", "cancelled"}
 
 
 def _obstacle(view: _View, before: Sequence[StepRow]) -> str:

@@ -195,6 +195,8 @@ class Run(SQLModel, table=True):
     be deleted once this one has checkpoints of its own."""
     continues_epoch: int | None = None
     """How many epochs it takes over."""
+    leaks_acknowledged: bool = False
+    """Launched though images may be among its training images and those it is judged by."""
 
 
 class Attempt(SQLModel, table=True):
@@ -355,24 +357,32 @@ class Evaluation(SQLModel, table=True):
 
 
 class Job(SQLModel, table=True):
-    """A small work after training, done by the interactive worker; see `store.jobs`."""
+    """A work that a worker does when it is asked for; see `store.jobs`."""
 
     __tablename__ = "jobs"
     __table_args__ = ({"sqlite_autoincrement": True},)  # ids name folders: never the same twice
 
     id: int | None = Field(default=None, primary_key=True)
     kind: str
-    """predict, export or vote."""
+    """One of `store.jobs.KINDS`."""
+    hand: str
+    """Who does it, of `store.jobs.HANDS`."""
+    device_wanted: str = "auto"
+    """auto, cpu or cuda; asked for by the hand that trains."""
     run_id: int | None = Field(default=None, foreign_key="runs.id")
     """The run whose model is used; None for a vote, which names its runs in the payload."""
+    dataset_id: int | None = None
+    """The dataset that is looked at. No foreign key: jobs outlive their dataset."""
     owner: str = Field(sa_type=PlainText)
     state: str = Field(index=True)
-    """queued, running, succeeded or failed."""
+    """queued, running, succeeded, failed or cancelled."""
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
     lease_expires_at: float | None = None
     tries: int = 0
+    progress: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    """what, done and total, as its program said last; empty before that."""
     payload: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     """What was asked for."""
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))

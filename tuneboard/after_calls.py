@@ -73,6 +73,15 @@ class JobCalls(Connection):
         """Return a job; with `wait_s`, at most 30, once it has ended or after that time."""
         return self._object("GET", f"jobs/{job_id}", params={"wait_s": wait_s})
 
+    def jobs(self, *, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the newest jobs, newest first."""
+        found: list[dict[str, Any]] = self._object("GET", "jobs", params={"limit": limit})["jobs"]
+        return found
+
+    def cancel_job(self, job_id: int) -> dict[str, Any]:
+        """End a job that has not ended, and return it."""
+        return self._object("POST", f"jobs/{job_id}/cancel")
+
     def wait_for_job(self, job_id: int, *, timeout_s: float | None = None) -> dict[str, Any]:
         """Return a job once it has ended, well or not.
 
@@ -83,7 +92,7 @@ class JobCalls(Connection):
         while True:
             left_s = _JOB_LOOK_S if deadline is None else deadline - time.monotonic()
             found = self.job(job_id, wait_s=max(0.0, min(_JOB_LOOK_S, left_s)))
-            if found["state"] in {"succeeded", "failed"}:
+            if found["state"] in {"succeeded", "failed", "cancelled"}:
                 return found
             if left_s <= 0:
                 raise TimeoutError(f"Job {job_id} had not ended after {timeout_s} s.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typer
 from typer.core import TyperGroup
 
-from tuneboard.commands import after, datasets, local, recipes, runs, serve, wishes
+from tuneboard.commands import after, datasets, jobs, local, recipes, runs, serve, wishes
 
 
 class _Group(TyperGroup):
@@ -48,6 +48,7 @@ app.command()(after.export)
 app.command()(after.vote)
 app.command()(local.train)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(recipes.app, name="recipes")
 
 

@@ -21,6 +21,9 @@ RESULT_COLUMNS = (
 DATASET_COLUMNS = ("name", "kind", "status", ">classes", ">train", ">val", ">test")
 
 
+JOB_COLUMNS = (">id", "kind", "of", "state", ">done")
+
+
 def run_row(run: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells of RUN_COLUMNS."""
     return (
@@ -161,3 +164,15 @@ def _accuracy(run: Mapping[str, Any], figure: str) -> Any:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
+
+
+def job_row(job: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of JOB_COLUMNS."""
+    told = job["progress"]
+    return (
+        str(job["id"]),
+        job["kind"],
+        job["dataset"] or (f"run {job['run']}" if job["run"] else "–"),
+        job["state"],
+        f"{told['done']:,} of {told['total']:,}" if told else "–",
+    )

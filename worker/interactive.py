@@ -1,7 +1,7 @@
-"""The interactive worker's hands: one prepares datasets, one does jobs, one tells webhooks.
+"""The interactive worker's hands: one prepares datasets, two do jobs, one tells webhooks.
 
-A job takes seconds and somebody waits for it, a preparation may take an hour, a receiver may not
-answer: each has a thread of its own, and one ring wakes all.
+A quick job takes seconds and somebody waits for it, a long one minutes, a preparation perhaps an
+hour, a receiver may not answer: each has a thread of its own, and one ring wakes all.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from store import jobs
 from store.database import Store
 from store.settings import Settings
 from worker.bell import Bell
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Interactive:
-    """Prepares datasets, does jobs and tells webhooks, side by side."""
+    """Prepares datasets, does quick and long jobs and tells webhooks, side by side."""
 
     def __init__(
         self, store: Store, settings: Settings, bell: Bell, command: Command = job_command
@@ -31,21 +32,33 @@ class Interactive:
         self._preparer = Preparer(store, settings, bell)
         self.draining = self._preparer.draining
         self.held = self._preparer.held
-        self._jobs = JobRunner(
-            store, settings, self.draining, command, after_vote=lambda: go_on(store, bell)
-        )
-        self._jobs.held = self.held
+        hands: tuple[jobs.Hand, ...] = ("quick", "long")
+        self._runners = [
+            JobRunner(
+                store,
+                settings,
+                self.draining,
+                command,
+                after_vote=lambda: go_on(store, bell),
+                hands=(hand,),
+            )
+            for hand in hands
+        ]
+        for runner in self._runners:
+            runner.held = self.held
         self._webhooks = WebhookRunner(store, settings, self.draining, self.held)
         self._prepares = _Loop("prepare", self._preparer.wake)
-        self._does_jobs = _Loop("jobs", self._jobs.work)
+        self._does_jobs = [
+            _Loop(f"{hand} jobs", runner.work)
+            for hand, runner in zip(hands, self._runners, strict=True)
+        ]
         self._tells = _Loop("webhooks", self._webhooks.work)
 
     def wake(self) -> None:
         """Look for every kind of work; returns at once."""
         if not (self.draining.is_set() or self.held.is_set()):
-            self._prepares.wake()
-            self._does_jobs.wake()
-            self._tells.wake()
+            for loop in self._loops:
+                loop.wake()
 
     def wake_in_background(self) -> None:
         """Do what `wake` does."""
@@ -62,8 +75,11 @@ class Interactive:
         """Whether there is work that nobody is at, for a hand that is free."""
         return (
             (not self._prepares.is_busy and self._preparer.has_work())
-            or (not self._does_jobs.is_busy and self._jobs.has_work())
             or (not self._tells.is_busy and self._webhooks.has_work())
+            or any(
+                not loop.is_busy and runner.has_work()
+                for loop, runner in zip(self._does_jobs, self._runners, strict=True)
+            )
         )
 
     def current(self) -> list[int]:
@@ -93,12 +109,13 @@ class Interactive:
 
     @property
     def _loops(self) -> tuple[_Loop, ...]:
-        return self._prepares, self._does_jobs, self._tells
+        return (self._prepares, *self._does_jobs, self._tells)
 
     def kill(self) -> None:
         """Kill the programs that are at work, now."""
         self._preparer.kill()
-        self._jobs.kill()
+        for runner in self._runners:
+            runner.kill()
 
 
 class _Loop:

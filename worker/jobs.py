@@ -1,4 +1,4 @@
-"""Jobs after training: claim one, run the trainer's program for it, store what it says.
+"""Jobs: claim one, run the trainer's program for it, store how far it is and what it says.
 
 The programs load models and open images that nobody has vouched for, so each runs in a process
 group of its own. Loading torch is most of what a small one costs.
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from store import jobs
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 Command = Callable[[Store, Settings, JobRow], list[str]]
 
+BEAT_S = 1.0
+"""At most so long until it is noticed that a job was cancelled."""
 KEPT_S = 24 * 3600.0
 """How long a job and its files outlive its end."""
 FORGET_EVERY_S = 600.0
@@ -85,7 +87,7 @@ def _vote_command(store: Store, settings: Settings, job: JobRow) -> list[str]:
 
 
 class JobRunner:
-    """Does one job after another."""
+    """Does one job after another of those that are for its hands."""
 
     def __init__(
         self,
@@ -94,12 +96,15 @@ class JobRunner:
         draining: threading.Event,
         command: Command = job_command,
         after_vote: Callable[[], None] | None = None,
+        hands: Sequence[jobs.Hand] = ("quick", "long"),
     ) -> None:
         """Prepare to work.
 
         Args:
             after_vote: Called when a vote has ended: a study may wait for it.
+            hands: Whose jobs are done.
         """
+        self._hands = hands
         self._after_vote = after_vote
         self._store = store
         self._settings = settings
@@ -115,7 +120,7 @@ class JobRunner:
         try:
             self._forget()
             while not (self._draining.is_set() or self.held.is_set()):
-                job = jobs.claim_job(self._store, self._settings.lease_s)
+                job = jobs.claim_job(self._store, self._settings.lease_s, self._hands)
                 if job is None:
                     return
                 self._do(job)
@@ -124,7 +129,7 @@ class JobRunner:
 
     def has_work(self) -> bool:
         """Whether a job waits that nobody is at."""
-        return jobs.jobs_wait(self._store)
+        return jobs.jobs_wait(self._store, self._hands)
 
     def kill(self) -> None:
         """Kill the program that is at work, now."""
@@ -133,7 +138,7 @@ class JobRunner:
             signal_group(process, signal.SIGKILL)
 
     def _do(self, job: JobRow) -> None:
-        log.info("Job %s: %s of run %s", job.id, job.kind, job.run_id)
+        log.info("Job %s: %s of run %s, dataset %s", job.id, job.kind, job.run_id, job.dataset_id)
         folder = self._settings.job_dir(job.id)
         try:
             command = self._command(self._store, self._settings, job)
@@ -155,7 +160,7 @@ class JobRunner:
             self._process = process
             listener = Listener(process)
             try:
-                wanted = self._follow(job, process)
+                wanted = self._follow(job, process, listener)
             finally:
                 signal_group(process, signal.SIGKILL)
                 self._process = None
@@ -169,9 +174,10 @@ class JobRunner:
         if job.kind == "vote" and self._after_vote is not None:
             self._after_vote()
 
-    def _follow(self, job: JobRow, process: subprocess.Popen[bytes]) -> bool:
+    def _follow(self, job: JobRow, process: subprocess.Popen[bytes], listener: Listener) -> bool:
         """Keep the lease until the program ends; False if its result is not wanted."""
         told_at = time.monotonic()
+        pause_s = min(BEAT_S, self._settings.heartbeat_s)
         while True:
             if self._draining.is_set():
                 signal_group(process, signal.SIGTERM)
@@ -180,11 +186,14 @@ class JobRunner:
                 with contextlib.suppress(Unavailable):
                     jobs.release_job(self._store, job)
                 return False
-            if time.monotonic() - told_at >= self._settings.heartbeat_s:
+            if time.monotonic() - told_at >= pause_s:
                 told_at = time.monotonic()
                 try:
-                    if not jobs.beat_job(self._store, job, self._settings.lease_s):
-                        log.info("Job %s: no longer ours", job.id)
+                    if not jobs.beat_job(
+                        self._store, job, self._settings.lease_s, listener.progress
+                    ):
+                        log.info("Job %s: cancelled, or no longer ours", job.id)
+                        self._tidy(job)
                         return False
                 except Unavailable as error:
                     log.warning("Job %s: cannot keep its lease: %s", job.id, error)
@@ -207,6 +216,16 @@ class JobRunner:
                 "errors": [],
             }
             self._store_failure(job, error)
+        self._forget_inputs(job)
+
+    def _tidy(self, job: JobRow) -> None:
+        """Remove the files of a job that was cancelled; another worker's stay."""
+        with contextlib.suppress(TuneboardError):
+            if jobs.get_job(self._store, job.id).state == "cancelled":
+                shutil.rmtree(self._settings.job_dir(job.id), ignore_errors=True)
+                self._forget_inputs(job)
+
+    def _forget_inputs(self, job: JobRow) -> None:
         if "inputs" in job.payload:
             inputs = self._settings.job_inputs_dir(job.payload["inputs"])
             shutil.rmtree(inputs, ignore_errors=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
-from app.answers import JobOut
+from app.answers import JobOut, JobsOut
 from app.bodies import read_document
 from app.dependencies import (
     BellDep,
@@ -33,7 +34,7 @@ from app.uploads import receive_pictures
 from store.database import Store
 from store.datasets import get_dataset
 from store.evaluations import evaluations
-from store.jobs import create_job, get_job
+from store.jobs import cancel_job, create_job, get_job, list_jobs
 from store.rows import JobRow, RunRow
 from store.runs import get_run
 from store.settings import Settings
@@ -134,7 +135,11 @@ async def predict(
         asked |= await run_in_threadpool(_images_of, body, store, settings)
     else:
         asked["inputs"] = await receive_pictures(request, settings)
-    job = await run_in_threadpool(create_job, store, "predict", owner, asked, run.id)
+    # A folder may hold any number of images: it must not hold up whoever sent one.
+    hand: Literal["long"] | None = "long" if "folder" in asked else None
+    job = await run_in_threadpool(
+        partial(create_job, store, "predict", owner, asked, run.id, hand=hand)
+    )
     bell.ring_interactive()
     return await _answer(response, store, job, wait_s)
 
@@ -180,6 +185,18 @@ async def vote(
     return await _answer(response, store, job, wait_s)
 
 
+@router.get("/jobs")
+def index(store: StoreDep, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> JobsOut:
+    """List the newest jobs, newest first; they are kept for a day after their end."""
+    return JobsOut(jobs=[job_out(row) for row in list_jobs(store, limit)])
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel(store: StoreDep, job: JobDep) -> JobOut:
+    """End a job that has not ended; its worker stops the work for it within two seconds."""
+    return job_out(cancel_job(store, job.id))
+
+
 @router.get("/jobs/{job_id}")
 async def show(store: StoreDep, job: JobDep, wait_s: Wait = 0) -> JobOut:
     """Return a job; with `wait_s` once it has ended, or after that time."""
@@ -194,6 +211,8 @@ def download(settings: SettingsDep, job: JobDep) -> FileResponse:
             f"Job {job.id} is {job.state}: only one that succeeded has a file.",
             "" if job.is_over else "Wait for its end.",
         )
+    if "file" not in job.payload:
+        raise NotFound(f"Job {job.id} makes no file.", "Its result says what came of it.")
     path = settings.job_dir(job.id) / job.payload["file"]
     if not path.is_file():
         raise NotFound(f"The file of job {job.id} is gone.", "Ask for it again.")

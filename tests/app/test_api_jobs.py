@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.uploads import remove_stale
 from store import runs
-from store.jobs import claim_job, create_job, get_job, job_failed, job_succeeded
+from store.jobs import beat_job, claim_job, create_job, get_job, job_failed, job_succeeded
 from store.lifecycle import request_cancel
 from tests.app.conftest import FINISHED, assert_problem
 from tests.seeding import Teller, add_digits, claim, run_spec
@@ -238,3 +238,25 @@ def test_inputs_of_jobs_that_never_ended_are_removed(client, settings, trained):
     os.utime(folder, (1, 1))
     remove_stale(settings)
     assert not folder.exists()
+
+
+def test_jobs_are_listed_with_their_progress_and_cancelled(client, store):
+    job = create_job(store, "vote", "local", {"file": "votes.csv"})
+    beat_job(store, claim_job(store, 60), 60, {"what": "counting", "done": 1, "total": 4})
+    [listed] = client.get("/api/v1/jobs").json()["jobs"]
+    assert listed["progress"] == {"what": "counting", "done": 1, "total": 4}
+    ended = client.post(f"/api/v1/jobs/{job.id}/cancel").json()
+    assert (ended["state"], ended["progress"]) == ("cancelled", None)
+    assert ended["error"]["title"] == "The job was cancelled"
+    assert_problem(client.post(f"/api/v1/jobs/{job.id}/cancel"), 409)
+    assert_problem(client.post("/api/v1/jobs/99/cancel"), 404)
+    assert client.get("/api/v1/jobs?limit=0").status_code == 422
+
+
+def test_a_job_without_a_file_says_so(client, store):
+    job = create_job(store, "duplicates", "local", {})
+    job_succeeded(store, claim_job(store, 60), {})
+    assert client.get(f"/api/v1/jobs/{job.id}").json()["file"] is None
+    assert (
+        "makes no file" in assert_problem(client.get(f"/api/v1/jobs/{job.id}/file"), 404)["detail"]
+    )

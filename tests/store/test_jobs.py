@@ -5,9 +5,10 @@ from sqlalchemy import update
 
 from store import jobs
 from store.database import Store
+from store.datasets import claim_preparation, dataset_ready, register_dataset
 from store.rows import JobRow
 from store.tables import JOBS
-from trainer.errors import NotFound
+from trainer.errors import Conflict, NotFound
 
 LEASE_S = 60.0
 
@@ -99,3 +100,67 @@ def test_old_jobs_are_forgotten(store: Store) -> None:
 def test_an_unknown_job_is_not_found(store: Store, number: int) -> None:
     with pytest.raises(NotFound, match=str(number)):
         jobs.get_job(store, number)
+
+
+def test_progress_is_kept_and_begins_anew_with_each_try(store: Store) -> None:
+    make(store)
+    job = claimed(store)
+    told = {"what": "looking at images", "done": 3, "total": 9}
+    assert jobs.beat_job(store, job, LEASE_S, told)
+    assert jobs.beat_job(store, job, LEASE_S)
+    assert jobs.get_job(store, job.id).progress == told
+    assert jobs.release_job(store, job)
+    assert jobs.get_job(store, job.id).progress == {}
+
+
+def test_each_hand_takes_its_own_kinds(store: Store) -> None:
+    long, quick, train = (make(store, kind) for kind in ("duplicates", "vote", "preflight"))
+    asked = jobs.create_job(store, "predict", "ann", {"folder": "/x"}, hand="long")
+    assert [job.id for job in _claims(store, "quick")] == [quick.id]
+    assert [job.id for job in _claims(store, "long")] == [long.id, asked.id]
+    assert [job.id for job in _claims(store, "train")] == [train.id]
+
+
+def _claims(store: Store, hand: jobs.Hand) -> list[JobRow]:
+    found = []
+    while job := jobs.claim_job(store, LEASE_S, [hand]):
+        found.append(job)
+    return found
+
+
+def test_a_job_for_a_gpu_waits_for_one(store: Store) -> None:
+    job = jobs.create_job(store, "preflight", "ann", {}, device="cuda")
+    assert jobs.claim_job(store, LEASE_S, ["train"], "cpu") is None
+    found = jobs.claim_job(store, LEASE_S, ["train"], "cuda")
+    assert found is not None
+    assert found.id == job.id
+
+
+def test_a_job_waits_while_its_dataset_is_being_prepared(store: Store) -> None:
+    dataset = register_dataset(store, "digits", "catalogue", "digits", "ann", "Digits")
+    job = jobs.create_job(store, "duplicates", "ann", {}, dataset_id=dataset.id)
+    assert jobs.claim_job(store, LEASE_S) is None
+    claim_preparation(store, LEASE_S)
+    dataset_ready(store, dataset.id, "f", {})
+    assert claimed(store).id == job.id
+    newest = jobs.newest_job(store, "duplicates", dataset.id)
+    assert newest is not None
+    assert newest.id == job.id
+    assert jobs.newest_job(store, "preflight", dataset.id) is None
+
+
+def test_a_cancelled_job_is_never_claimed_and_a_running_ones_worker_is_told(store: Store) -> None:
+    waiting, running = make(store, "duplicates"), make(store)
+    assert jobs.cancel_job(store, waiting.id).state == "cancelled"
+    job = jobs.claim_job(store, LEASE_S)
+    assert job is not None
+    assert job.id == running.id
+    found = jobs.cancel_job(store, running.id)
+    assert (found.state, found.is_over) == ("cancelled", True)
+    assert not jobs.beat_job(store, job, LEASE_S)
+    assert not jobs.job_succeeded(store, job, {})
+    with pytest.raises(Conflict, match="has ended"):
+        jobs.cancel_job(store, running.id)
+    with pytest.raises(NotFound):
+        jobs.cancel_job(store, 99)
+    assert [row.id for row in jobs.list_jobs(store)] == [running.id, waiting.id]

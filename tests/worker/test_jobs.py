@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from pathlib import Path
@@ -118,6 +119,47 @@ def test_a_job_does_not_wait_for_a_preparation(house: House, tmp_path: Path) -> 
     hand.wake()
     wait_until(lambda: jobs.get_job(house.store, job.id).state == "succeeded")
     blocked.set()
+    hand.drain()
+    assert hand.wait_until_idle(10)
+    bell.close(0.1)
+
+
+def test_how_far_a_program_is_is_stored_and_a_cancel_ends_it(house: House, tmp_path: Path) -> None:
+    told = '{"what": "counting", "done": 1, "total": 2}'
+    program = written(tmp_path, f"import time; print('{told}', flush=True); time.sleep(600)")
+    folder = house.settings.job_inputs_dir("abc")
+    folder.mkdir(parents=True)
+    job = queued(house, inputs="abc")
+    thread = threading.Thread(target=runner(house, program).work)
+    thread.start()
+    wait_until(lambda: jobs.get_job(house.store, job.id).progress == json.loads(told))
+    jobs.cancel_job(house.store, job.id)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert processes_of(str(program)) == []
+    assert jobs.get_job(house.store, job.id).state == "cancelled"
+    assert not folder.exists()
+    assert not house.settings.job_dir(job.id).exists()
+
+
+def test_a_long_job_does_not_hold_up_a_quick_one(house: House, tmp_path: Path) -> None:
+    waits = "import sys, time\nif sys.argv[1] == 'duplicates': time.sleep(600)\n"
+    program = written(tmp_path, waits + "print('{\"ready\": {}}')")
+    bell = Bell(house.settings)
+    hand = Interactive(
+        house.store,
+        house.settings,
+        bell,
+        lambda _store, _settings, job: [sys.executable, str(program), job.kind],
+    )
+    long = queued(house, "duplicates")
+    hand.wake()
+    wait_until(lambda: jobs.get_job(house.store, long.id).state == "running")
+    quick = queued(house)
+    assert hand.has_work()
+    hand.wake()
+    wait_until(lambda: jobs.get_job(house.store, quick.id).state == "succeeded")
+    assert jobs.get_job(house.store, long.id).state == "running"
     hand.drain()
     assert hand.wait_until_idle(10)
     bell.close(0.1)

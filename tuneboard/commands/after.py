@@ -212,7 +212,7 @@ def _result(client: Any, job: dict[str, Any]) -> dict[str, Any]:
     from tuneboard.console import complain
 
     ended = client.wait_for_job(job["id"])
-    if ended["state"] == "failed":
+    if ended["state"] != "succeeded":
         complain(error_of(ended["error"]))
         raise typer.Exit(1)
     result: dict[str, Any] = ended["result"]
