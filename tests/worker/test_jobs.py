@@ -156,7 +156,7 @@ def test_a_long_job_does_not_hold_up_a_quick_one(house: House, tmp_path: Path) -
     hand.wake()
     wait_until(lambda: jobs.get_job(house.store, long.id).state == "running")
     quick = queued(house)
-    assert hand.has_work()
+    wait_until(hand.has_work)
     hand.wake()
     wait_until(lambda: jobs.get_job(house.store, quick.id).state == "succeeded")
     assert jobs.get_job(house.store, long.id).state == "running"
