@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
-    """Go from 0009 to 0010; jobs that are there are quick ones, no leak is acknowledged."""
+    """Go from 0010 to 0011; jobs that are there are quick ones, no leak is acknowledged."""
     op.add_column("jobs", sa.Column("hand", sa.String(), nullable=False, server_default="quick"))
     op.add_column(
         "jobs", sa.Column("device_wanted", sa.String(), nullable=False, server_default="auto")
