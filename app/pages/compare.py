@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -49,6 +50,18 @@ class ComparePage:
     share: SharePart
     runs_limit: int = RUNS_LIMIT
     section: str = "compare_page"
+
+    @property
+    def is_judged_pair(self) -> bool:
+        """Whether these are two runs evaluated on the same images: their verdict takes more room."""
+        found = Counter((one.split, one.samples_fingerprint) for one in self.info.evaluations)
+        return len(self.info.runs) == 2 and 2 in found.values()
+
+    @property
+    def verdict_lines(self) -> tuple[str, ...]:
+        """Runs of which the verdict will have a line each, to keep its place until it is there."""
+        others = self.run_ids[1:] if len(self.run_ids) > 2 else ()
+        return tuple(self.info.labels[run_id] for run_id in others)
 
     @property
     def run_ids(self) -> tuple[int, ...]:

@@ -156,15 +156,16 @@ def test_many_runs_differ_in_a_table_that_scrolls_by_itself(page: Page, server: 
     assert field["x"] == pytest.approx(box["x"], abs=2)  # the names of the fields stay
 
 
+@pytest.mark.parametrize("runs", [2, 3])
 def test_a_comparison_does_not_jump_while_its_parts_are_fetched(
-    page: Page, three: tuple[int, ...]
+    page: Page, three: tuple[int, ...], runs: int
 ) -> None:
     page.add_init_script(
         """window.shift = 0; new PerformanceObserver(list => {
             for (const entry of list.getEntries()) window.shift += entry.value;
         }).observe({type: 'layout-shift', buffered: true});"""
     )
-    page.goto(f"/compare?run={three[0]}&run={three[1]}")
+    page.goto("/compare?" + "&".join(f"run={run_id}" for run_id in three[:runs]))
     expect(page.locator("#verdict[data-loaded]")).to_be_visible()
     while page.evaluate("scrollY + innerHeight < document.documentElement.scrollHeight - 1"):
         page.mouse.wheel(0, 400)

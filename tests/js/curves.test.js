@@ -136,6 +136,9 @@ test("a group's band is an outline that a gap cuts in two", () => {
   assert.deepEqual(band.x, [1, 2, 2, 1, null, 4, 4, null]);
   assert.deepEqual(band.y, [3, 3, 1, 1, null, 3, 1, null]);
   assert.equal(runsText(group.runs), "0 to 3");
+  const rough = { ...group, high: column(3, 9, NaN, 3) };
+  const [calm] = curveTraces({ curves: [rough], looks: new Map([[0, look("lr = 1")]]), family: loss, smooth: 0.9 });
+  assert.ok(calm.y[1] < 7 && calm.y[1] > 3, "smoothing calms the band with its mean");
 });
 
 test("a value with a gap on both sides is drawn as a dot", () => {

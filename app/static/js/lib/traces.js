@@ -23,18 +23,18 @@ export function curveTraces({ curves, looks, family, smooth }) {
     if (!sets.has(key)) sets.set(key, { kind, look, curves: [] });
     sets.get(key).curves.push(curve);
   }
+  const calmed = (curve, ys) => smoothed(ys, smooth, curve.total / Math.max(1, curve.points));
   const traces = [];
   for (const { kind, look, curves: own } of sets.values()) {
     const shape = { kind, look, own, isShared, isMarked, family };
     if (smooth > 0) {
       traces.push({ ...lines(shape, (curve) => curve.y), mode: "lines", opacity: FAINT });
-      const weigh = (curve) => smoothed(curve.y, smooth, curve.total / Math.max(1, curve.points));
-      traces.push(lines(shape, weigh));
+      traces.push(lines(shape, (curve) => calmed(curve, curve.y)));
     } else {
       traces.push(lines(shape, (curve) => curve.y));
     }
   }
-  return [...bands(curves, looks), ...traces, ...dots(curves, looks, isMarked), ...bests(curves, looks, family)];
+  return [...bands(curves, looks, smooth > 0 ? calmed : (curve, ys) => ys), ...traces, ...dots(curves, looks, isMarked), ...bests(curves, looks, family)];
 }
 
 export function ownerOf(curve) {
@@ -121,15 +121,16 @@ function points(name, found, marker, series = null) {
 }
 
 /** What the runs of a group span, as outlines to fill; a gap ends one and begins the next. */
-function bands(curves, looks) {
+function bands(curves, looks, calmed) {
   return curves
     .filter((curve) => curve.low)
     .map((curve) => {
+      const [low, high] = [curve.low, curve.high].map((ys) => calmed(curve, ys));
       const xs = [];
       const ys = [];
-      for (const [first, end] of stretches(curve.low)) {
-        for (let index = first; index < end; index += 1) xs.push(curve.x[index]), ys.push(curve.high[index]);
-        for (let index = end - 1; index >= first; index -= 1) xs.push(curve.x[index]), ys.push(curve.low[index]);
+      for (const [first, end] of stretches(low)) {
+        for (let index = first; index < end; index += 1) xs.push(curve.x[index]), ys.push(high[index]);
+        for (let index = end - 1; index >= first; index -= 1) xs.push(curve.x[index]), ys.push(low[index]);
         xs.push(null);
         ys.push(null);
       }
