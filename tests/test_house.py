@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("trainer", "store", "worker", "app", "tuneboard")
 TORCH_FREE_TRAINER = {
     "trainer",
+    "trainer.cells",
     "trainer.parsing",
     "trainer.spec",
     "trainer.events",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.cells import harmless
 from trainer.datasets.images import is_image_name, probe, quiet_decoders
 from trainer.datasets.listing import LEADS_OUTSIDE, is_junk
 from trainer.datasets.manifest import load_manifest
@@ -130,9 +131,12 @@ def classify(attempt: Path, found: Found, out: Path, *, device: str = "recorded"
 
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", "predicted", *(f"{name} %" for name in model.classes)])
+    columns = ["file", "predicted", *(f"{name} %" for name in model.classes)]
+    table.writerow(map(harmless, columns))
     for name, predicted, chances in rows():
-        table.writerow([name, predicted, *(f"{100 * chance:.4f}" for chance in chances)])
+        table.writerow(
+            [harmless(name), harmless(predicted), *(f"{100 * chance:.4f}" for chance in chances)]
+        )
         if len(listed) < most:
             listed.append({"file": name, "predicted": predicted, "probabilities": chances})
     write_atomically(out, lambda file: file.write(text.getvalue().encode()))

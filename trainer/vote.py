@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.cells import harmless
 from trainer.errors import Conflict
 from trainer.files import write_atomically
 from trainer.program import answer
@@ -113,7 +114,7 @@ def hold(
     table.writerow(["id", "true", "voted", *(f"run {member.name}" for member in members)])
     for index, (name, label) in enumerate(zip(first.ids, first.labels, strict=True)):
         cells = (label, voted[index], *choices[:, index])
-        table.writerow([str(name), *(classes[cell] for cell in cells)])
+        table.writerow(harmless(shown) for shown in (str(name), *(classes[cell] for cell in cells)))
     write_atomically(out, lambda file: file.write(text.getvalue().encode()))
     return {
         "method": method,

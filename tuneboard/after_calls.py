@@ -8,11 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from tuneboard.connection import Connection
 from tuneboard.latefile import LateFile
-from tuneboard.problems import problem_of
 
 _JOB_LOOK_S = 10.0  # the server answers as soon as the job has ended
 
@@ -99,16 +96,4 @@ class JobCalls(Connection):
 
     def download(self, job_id: int, path: Path) -> None:
         """Write the file that a job made to `path`."""
-        partial = path.with_name(f"{path.name}.part")
-        try:
-            with self._http.stream("GET", f"/api/v1/jobs/{job_id}/file") as response:
-                if response.is_error:
-                    raise problem_of(response)
-                with partial.open("wb") as file:
-                    for chunk in response.iter_bytes():
-                        file.write(chunk)
-            partial.replace(path)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise self._unreachable() from error
-        finally:
-            partial.unlink(missing_ok=True)
+        self._write(f"jobs/{job_id}/file", path)

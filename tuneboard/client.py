@@ -17,6 +17,7 @@ import httpx
 from trainer.errors import TuneboardError
 from trainer.parsing import yaml_data
 from tuneboard.after_calls import JobCalls
+from tuneboard.compare_calls import CompareCalls
 from tuneboard.problems import field_errors_of
 from tuneboard.recipe import as_mapping, load_yaml
 from tuneboard.run_calls import RunCalls
@@ -25,7 +26,7 @@ from tuneboard.study_calls import StudyCalls
 _LOOK_S = 0.3
 
 
-class Client(JobCalls, RunCalls, StudyCalls):
+class Client(CompareCalls, JobCalls, RunCalls, StudyCalls):
     """A connection to one Tuneboard; also a context manager.
 
     Every method raises:

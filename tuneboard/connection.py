@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -73,6 +74,22 @@ class Connection:
         if response.is_error:
             raise problem_of(response)
         return response
+
+    def _write(self, address: str, path: Path) -> None:
+        """Write what an address of the API answers to a file, which is whole or not there."""
+        partial = path.with_name(f"{path.name}.part")
+        try:
+            with self._http.stream("GET", f"/api/v1/{address}") as response:
+                if response.is_error:
+                    raise problem_of(response)
+                with partial.open("wb") as file:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+            partial.replace(path)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise self._unreachable() from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _unreachable(self) -> Unreachable:
         return Unreachable(

@@ -1,29 +1,12 @@
-"""Text in tables that other programs open: cells that compute nothing, Markdown that is text."""
+"""Tables as Markdown that shows every text as it is."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 # What Markdown reads as marks anywhere, at the start of a text, and between the colons of an emoji.
 _MARKED = re.compile(r"([\\`*_\[\]|~$]|^[#+=-]|:(?=\w+:)|^\d{1,9}(?=[.)](?:\s|$)))")
-
-
-def harmless(value: Any) -> Any:
-    """Return a cell's value so that no spreadsheet takes it for a formula.
-
-    Text that begins like one gets an apostrophe before it, as spreadsheets hide it themselves;
-    numbers stay numbers, also those that came as text.
-    """
-    if not isinstance(value, str) or not value.lstrip(" ").startswith(_STARTS):
-        return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
 
 
 def markdown_text(text: str) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import IO, Any
 
-from app.exports.cells import harmless
 from app.exports.report import Asked, checked_info, judged
 from app.figures.compare import CompareInfo, ResultRow
 from app.figures.results import accuracy_intervals
@@ -23,6 +22,7 @@ from store.database import Store
 from store.rows import EvaluationRow
 from store.series import each_series
 from store.settings import Settings
+from trainer.cells import harmless
 from trainer.spec import flat_fields
 
 READ_IMAGES = 512

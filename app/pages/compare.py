@@ -53,7 +53,7 @@ class ComparePage:
 
     @property
     def is_judged_pair(self) -> bool:
-        """Whether these are two runs evaluated on the same images: their verdict takes more room."""
+        """Whether these are two runs on the same images, whose verdict takes more room."""
         found = Counter((one.split, one.samples_fingerprint) for one in self.info.evaluations)
         return len(self.info.runs) == 2 and 2 in found.values()
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from app.dependencies import StoreDep
-from app.exports.cells import harmless, markdown_table
+from app.exports.cells import markdown_table
 from app.figures.compare import RUNS_LIMIT, CompareInfo, compare_info
 from app.figures.results import (
     BY_KEY,
@@ -32,6 +32,7 @@ from app.pages.templating import compact, count, duration, number, percent, rend
 from store.database import Store
 from store.series import series
 from store.values import ID_LIMIT
+from trainer.cells import harmless
 from trainer.errors import FieldError, InvalidInput
 
 OWN = ("columns", "sort", "target")

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, StreamingResponse
 
 from app.dependencies import SettingsDep, StoreDep
-from app.exports.cells import harmless
 from app.figures.confusion import Cells, confusion_figure, confusion_infos
 from app.figures.style import Figure
 from app.pages.compare_view import Chosen, PartsViewDep, RunNumber, chosen
@@ -22,6 +21,7 @@ from app.voting import METHODS, Ballot, Method, against_best, ballot, hold, vote
 from store.rows import RunRow
 from store.settings import Settings
 from store.values import ID_LIMIT
+from trainer.cells import harmless
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
 
 if TYPE_CHECKING:

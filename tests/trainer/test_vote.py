@@ -71,6 +71,16 @@ def test_a_vote_gives_accuracy_confusion_and_a_table(tmp_path):
     ]
 
 
+def test_names_in_the_table_are_no_formulas(tmp_path):
+    members = [
+        write(tmp_path, "1", A, ids=("=1+1", "b")),
+        write(tmp_path, "2", B, ids=("=1+1", "b")),
+    ]
+    vote.hold(members, ["=cmd", "bee", "cat"], "majority", 0, tmp_path / "votes.csv")
+    rows = list(csv.reader((tmp_path / "votes.csv").read_text().splitlines()))
+    assert rows[1] == ["'=1+1", "'=cmd", "'=cmd", "'=cmd", "bee"]
+
+
 @pytest.mark.parametrize("other", [{"ids": ("b", "a")}, {"labels": (1, 1)}])
 def test_different_images_are_refused_by_name(tmp_path, other):
     members = [write(tmp_path, "3", A), write(tmp_path, "9", A, **other)]

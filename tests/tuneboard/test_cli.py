@@ -172,6 +172,28 @@ def test_compare_prints_the_results_and_the_page(served: Served, spec: Path) -> 
     assert set(json.loads(tuneboard("compare", "1", "2", "--json").stdout)) >= {"runs", "figures"}
 
 
+def test_a_comparison_is_written_to_a_file_and_saved(
+    served: Served, spec: Path, tmp_path: Path
+) -> None:
+    tuneboard("submit", str(spec))
+    tuneboard("submit", str(spec))
+    pages = [tmp_path / f"compared{ending}" for ending in (".html", ".md", ".zip")]
+    for path in pages:
+        tuneboard("compare", "1", "2", "--out", str(path))
+    assert pages[0].read_bytes().startswith(b"<!doctype html>")
+    assert pages[1].read_text().startswith("# ")
+    assert pages[2].read_bytes().startswith(b"PK")
+    refused = tuneboard("compare", "1", "2", "--out", str(tmp_path / "compared.docx"))
+    assert refused.exit_code == 2
+    assert "compared.docx" in refused.stderr
+    assert ".html, .md, .zip" in refused.stderr
+    said = tuneboard("compare", "1", "2", "--save", "both", "--note", "why").stderr
+    assert f"{served.url}/compare?run=1&run=2&saved=1" in said
+    listed = tuneboard("comparisons")
+    assert "both" in listed.stdout
+    assert json.loads(tuneboard("comparisons", "--json").stdout)[0]["note"] == "why"
+
+
 def test_compare_says_whether_a_difference_is_real(served: Served) -> None:
     items = digits(served.settings, served.store)
     for wrong, rate in (([*range(20)], 0.1), ([1, 2], 0.2)):

@@ -134,6 +134,15 @@ def compare(
     baseline: Annotated[
         int | None, typer.Option(help="The run to compare the others with; the first.", min=1)
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the comparison as one page (.html), a report (.md) or CSV tables (.zip).",
+            dir_okay=False,
+        ),
+    ] = None,
+    save: Annotated[str | None, typer.Option(help="Save the comparison under this name.")] = None,
+    note: Annotated[str, typer.Option(help="A note to the saved comparison.")] = "",
     as_json: Json = False,
     url: Url = None,
 ) -> None:
@@ -147,10 +156,30 @@ def compare(
         verdict = None
         if len(set(run_ids)) > 1:
             verdict = client.verdict(run_ids, baseline=baseline)
+        address = client.compare_address(run_ids)
+        if out is not None:
+            client.export_comparison(run_ids, out, baseline=baseline)
+        if save is not None:
+            saved = client.save_comparison(save, run_ids, baseline=baseline, note=note)
+            address = f"{client.url}{saved['url']}"
         if as_json:
             put_json({**compared, "verdict": verdict})
             return
         put_table(*result_table(compared["runs"]))
         for line in verdict_lines(verdict) if verdict else ():
             say(line)
-        say(client.compare_address(run_ids))
+        say(address)
+
+
+def comparisons(as_json: Json = False, url: Url = None) -> None:
+    """List the saved comparisons, the one changed last first."""
+    from tuneboard.client import Client
+    from tuneboard.console import put_json, put_table
+
+    with Client(url) as client:
+        found = client.comparisons()
+        if as_json:
+            put_json(found)
+            return
+        rows = [[one["name"], one["owner"], f"{client.url}{one['url']}"] for one in found]
+        put_table(("name", "owner", "address"), rows)
