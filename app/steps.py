@@ -32,7 +32,7 @@ def _step(step: StepRow, named: Mapping[str, StepRow]) -> StepOut:
 
 def _run(step: StepRow, index: int) -> StepRunOut:
     planned = step.plan["runs"][index]
-    run = step.run_ids[index] if step.run_ids else None
+    run = step.run_of(index)
     origin = planned["from"] or {}
     choice = next((one for one in step.choices if one["run"] == run), {})
     return StepRunOut(

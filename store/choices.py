@@ -22,47 +22,58 @@ class Skip(Exception):
     """There is nothing to choose from; says why."""
 
 
+class NoneLeft(Skip):
+    """There are fewer to choose from than the rank that was asked for."""
+
+
 def choose(
     conn: Connection, origin: BestOf, step: StepRow, statuses: Mapping[int, str]
 ) -> dict[str, Any]:
-    """Return the best run of a step that has ended, and the values of all that have one.
+    """Return the run of that rank in a step that has ended, and the values of all that have one.
 
-    Of runs with the same value the earlier is taken.
+    Of runs with the same value the earlier is the better.
 
     Raises:
         Skip: If no run succeeded, or none has such a value.
+        NoneLeft: If fewer have one than the rank says.
     """
     succeeded = [run_id for run_id in step.run_ids if statuses[run_id] == Status.SUCCEEDED]
     if not succeeded:
         raise Skip(_none_succeeded(step))
     measure = MEASURES[origin.metric]
-    values = _values(conn, measure, succeeded)
+    values = values_of(conn, measure, succeeded)
     if not values:
         raise Skip(
             f"No run of step {step.name} that succeeded has a value of {origin.metric}"
             f" ({measure.words})."
         )
     sign = -1 if measure.highest else 1
-    best = min(values, key=lambda run_id: (sign * values[run_id], run_id))
-    return {"chosen": best, "value": values[best], "values": sorted(values.items())}
+    ranked = sorted(values, key=lambda run_id: (sign * values[run_id], run_id))
+    if origin.rank > len(ranked):
+        raise NoneLeft(
+            f"Only {len(ranked)} runs of step {step.name} have a value of {origin.metric}."
+        )
+    found = ranked[origin.rank - 1]
+    return {"chosen": found, "value": values[found], "values": sorted(values.items())}
 
 
 def cast_votes(
     conn: Connection,
     wanted: Mapping[str, Any],
-    voters: Sequence[int],
+    voters: Sequence[int | None],
     statuses: Mapping[int, str],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the vote's job, and who votes and how far the result compares with a reported one.
 
     Args:
         wanted: A `trainer.steps.PlannedVote` as JSON.
-        voters: The runs that it names.
+        voters: The runs that it names; None for one that was never launched.
 
     Raises:
         Skip: If fewer than two runs can vote, or not on the same images.
     """
-    voting = [run_id for run_id in voters if statuses[run_id] == Status.SUCCEEDED]
+    launched = [run_id for run_id in voters if run_id is not None]
+    voting = [run_id for run_id in launched if statuses[run_id] == Status.SUCCEEDED]
     if len(voting) < 2:
         raise Skip(f"Only {len(voting)} of the {len(voters)} runs that were to vote succeeded.")
     rows = conn.execute(
@@ -76,7 +87,7 @@ def cast_votes(
     except Conflict as error:
         raise Skip(error.detail) from error
     preferred = voters[wanted["preferred"]]
-    if preferred not in voting:
+    if preferred is None or preferred not in voting:
         preferred = voting[0]
     asked = {
         "runs": voting,
@@ -85,7 +96,7 @@ def cast_votes(
         "prefer": preferred,
         "file": VOTES_FILE,
     }
-    left_out = [run_id for run_id in voters if run_id not in voting]
+    left_out = [run_id for run_id in launched if run_id not in voting]
     published = _published(conn, wanted["published"], voting, left_out)
     said = {"voters": voting, "left_out": left_out, "preferred": preferred, "published": published}
     return asked, said
@@ -100,7 +111,7 @@ def _none_succeeded(step: StepRow) -> str:
     )
 
 
-def _values(conn: Connection, measure: Measure, run_ids: Sequence[int]) -> dict[int, float]:
+def values_of(conn: Connection, measure: Measure, run_ids: Sequence[int]) -> dict[int, float]:
     """Return the finite values of those runs that have one."""
     if measure.series:
         table, named = METRIC_SUMMARIES, METRIC_SUMMARIES.c.name == measure.series

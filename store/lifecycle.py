@@ -129,7 +129,7 @@ def finish(
     """End a run for good.
 
     Args:
-        error: title, detail and remedy, for a failure.
+        error: title, detail and remedy, for a failure. A cancelled run keeps what it was told.
 
     Raises:
         LostRun: If the attempt does not own the run; nothing is changed.
@@ -143,7 +143,7 @@ def finish(
             Status(outcome),
             outcome,
             detail=(error or {}).get("title", ""),
-            error=error,
+            **({} if outcome == "cancelled" else {"error": error}),
         )
 
 
@@ -174,7 +174,7 @@ def crashed(store: Store, run_id: int, attempt: int, detail: str, max_crashes: i
     with store.write() as conn:
         run = owned(conn, run_id, attempt)
         crashes = run.crashes + 1
-        target, error = _stopped_as_asked(run), None
+        target, error = _stopped_as_asked(run), run.error
         if not run.cancel_requested and crashes >= max_crashes:
             target = Status.FAILED
             error = {
@@ -276,7 +276,7 @@ def _expired(conn: Connection, store: Store) -> dict[int, tuple[RunRow, float]]:
 def _lose(conn: Connection, store: Store, run: RunRow, silent_s: float, max_losses: int) -> None:
     losses = run.losses + 1
     detail = f"Worker {run.worker_id} let its lease run out {silent_s:.0f} s ago."
-    target, error = _stopped_as_asked(run), None
+    target, error = _stopped_as_asked(run), run.error
     if not run.cancel_requested and losses > max_losses:
         target = Status.FAILED
         error = {

@@ -6,6 +6,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+SEARCHING = ("searching", "stopping")
+"""States of a sweep of which more may come; stopping: of trials under way alone."""
 TERMINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -101,11 +103,49 @@ class StepRow:
     vote_job_id: int | None
     vote: dict[str, Any] | None
     run_ids: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
+    """Of each of these runs, which of the step's options it is."""
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will come of it."""
         return self.state in {"ended", "skipped"}
+
+    def run_of(self, number: int) -> int | None:
+        """Return the id of the run that the plan has at that place, from 0; None without one."""
+        planned = self.plan["runs"][number]
+        options = range(planned["first"], planned["first"] + planned["options"])
+        found = (run for run, at in zip(self.run_ids, self.places, strict=True) if at in options)
+        return next(found, None)
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial of a search; `drawn` holds for each field the place of a value, or a number."""
+
+    study_id: int
+    number: int
+    run_id: int | None
+    drawn: list[float]
+    state: str
+    value: float | None
+    judged_epoch: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """The sweep that a study's runs come from; `trials` are those of a search."""
+
+    study_id: int
+    kind: str
+    sweep: dict[str, Any]
+    paths: list[str]
+    owner: str
+    priority: int
+    state: str
+    reason: str
+    trials: tuple[TrialRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,10 +166,14 @@ class StudyRow:
     counts: dict[str, int] = field(default_factory=dict)
     steps: tuple[StepRow, ...] = ()
     """Empty where its runs were all launched at once."""
+    sweep: SweepRow | None = None
+    """None where its runs were given one by one."""
 
     @property
     def is_over(self) -> bool:
         """Whether all of its runs have ended and no more will be launched."""
+        if self.sweep is not None and self.sweep.state in SEARCHING:
+            return False
         return self.counts.keys() <= TERMINAL_STATUSES and all(step.is_over for step in self.steps)
 
 

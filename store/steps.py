@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from store.choices import Skip, cast_votes, choose
+from store.choices import NoneLeft, Skip, cast_votes, choose
 from store.database import Store
 from store.datasets import current_name
 from store.jobs import add_job
@@ -96,18 +96,23 @@ def advance(store: Store, study_id: int | None = None) -> Begun:
 def steps_of(conn: Connection, study_ids: Sequence[int]) -> dict[int, list[StepRow]]:
     """Return the steps of those studies that have any, in order."""
     steps: dict[int, list[StepRow]] = {}
-    runs: dict[int, list[int]] = {}
+    runs: dict[int, list[tuple[int, int]]] = {}
     of_studies = STUDY_STEPS.c.study_id.in_(study_ids)
-    for step_id, run_id in conn.execute(
-        select(STEP_RUNS.c.step_id, STEP_RUNS.c.run_id)
+    for step_id, *run in conn.execute(
+        select(STEP_RUNS.c.step_id, STEP_RUNS.c.run_id, STEP_RUNS.c.place)
         .join(STUDY_STEPS, STUDY_STEPS.c.id == STEP_RUNS.c.step_id)
         .where(of_studies)
         .order_by(STEP_RUNS.c.run_id)
     ):
-        runs.setdefault(step_id, []).append(run_id)
+        runs.setdefault(step_id, []).append((run[0], run[1]))
     query = select(*_ROW).where(of_studies).order_by(STUDY_STEPS.c.position)
     for row in conn.execute(query):
-        step = StepRow(**row._mapping, run_ids=tuple(runs.get(row.id, ())))
+        own = runs.get(row.id, ())
+        step = StepRow(
+            **row._mapping,
+            run_ids=tuple(run_id for run_id, _ in own),
+            places=tuple(place for _, place in own),
+        )
         steps.setdefault(row.study_id, []).append(step)
     return steps
 
@@ -231,7 +236,7 @@ def _begin(conn: Connection, store: Store, view: _View, step: StepRow) -> Begun:
     try:
         if "vote" in step.plan:
             return _begin_vote(conn, store, view, step, row.owner)
-        chosen = [_place(conn, view, run) for run in step.plan["runs"]]
+        chosen = _places(conn, view, step)
         options = [row.options[place] for place, _ in chosen]
         specs = _specs(conn, options)
     except Skip as why:
@@ -260,6 +265,25 @@ def _begin(conn: Connection, store: Store, view: _View, step: StepRow) -> Begun:
             choices.append({"run": run.id, **choice})
     _change(conn, step, state="running", choices=plain_json(choices))
     return Begun(run_ids=tuple(run_ids))
+
+
+def _places(
+    conn: Connection, view: _View, step: StepRow
+) -> list[tuple[int, dict[str, Any] | None]]:
+    """Return the options of a step's runs; fewer than were planned where fewer can be chosen.
+
+    Raises:
+        Skip: If there is nothing to choose from.
+    """
+    found, lacking = [], None
+    for run in step.plan["runs"]:
+        try:
+            found.append(_place(conn, view, run))
+        except NoneLeft as why:
+            lacking = why
+    if not found and lacking is not None:
+        raise lacking
+    return found
 
 
 def _place(
@@ -292,36 +316,35 @@ def _specs(conn: Connection, options: Sequence[Mapping[str, Any]]) -> list[Any]:
             errors += [error.below(f"runs.{index}") for error in problem.errors]
             continue
         specs.append(spec)
-        name = spec.dataset.name
-        status = conn.scalar(
-            select(DATASETS.c.status)
-            .where(DATASETS.c.name == current_name(conn, name))
-            .with_for_update(read=True)
-        )
-        if status not in {"ready", "preparing"}:
-            expected = "a dataset that is there and whose preparation did not fail"
-            remedy = "Add it again, then launch the step's runs by themselves."
-            errors.append(FieldError(f"runs.{index}.dataset.name", name, expected, remedy))
+        wrong = dataset_problem(conn, spec.dataset.name)
+        if wrong is not None:
+            errors.append(wrong.below(f"runs.{index}"))
     if errors:
         raise InvalidInput.of(*errors)
     return specs
 
 
+def dataset_problem(conn: Connection, name: str) -> FieldError | None:
+    """Return why no run can be launched on a dataset now; it stays so until the end of `conn`."""
+    status = conn.scalar(
+        select(DATASETS.c.status)
+        .where(DATASETS.c.name == current_name(conn, name))
+        .with_for_update(read=True)
+    )
+    if status in {"ready", "preparing"}:
+        return None
+    expected = "a dataset that is there and whose preparation did not fail"
+    remedy = "Add it again, then launch the runs by themselves."
+    return FieldError("dataset.name", name, expected, remedy)
+
+
 def _begin_vote(conn: Connection, store: Store, view: _View, step: StepRow, owner: str) -> Begun:
     wanted = step.plan["vote"]
-    voters = [_run_of(view, view.steps[name], number) for name, number in wanted["voters"]]
+    voters = [view.steps[name].run_of(number) for name, number in wanted["voters"]]
     asked, vote = cast_votes(conn, wanted, voters, view.statuses)
     job = add_job(conn, store, "vote", owner, asked)
     _change(conn, step, state="running", vote_job_id=job.id, choices=[plain_json(vote)])
     return Begun(job_ids=(job.id,))
-
-
-def _run_of(view: _View, step: StepRow, number: int) -> int:
-    """Return the id of a step's run by its number, from 0."""
-    run = step.plan["runs"][number]
-    places = range(run["first"], run["first"] + run["options"])
-    [run_id] = [run_id for run_id in step.run_ids if view.places[run_id] in places]
-    return run_id
 
 
 def _change(conn: Connection, step: StepRow, **values: Any) -> None:

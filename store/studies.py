@@ -14,16 +14,18 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, exists, insert, or_, select, update
 
 from store.database import Store
-from store.rows import TERMINAL_STATUSES, StudyRow
+from store.rows import SEARCHING, TERMINAL_STATUSES, StudyRow
 from store.runs import add_run, reopen_study
 from store.steps import add_steps, steps_of
-from store.tables import RUNS, STUDIES, STUDY_STEPS
+from store.sweeps import add_sweep, sweeps_of
+from store.tables import RUNS, STUDIES, STUDY_STEPS, SWEEPS
 from store.values import is_id
 from store.webhooks import Webhook
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
 from trainer.published import Published
 from trainer.spec import ExperimentSpec
 from trainer.steps import PlannedStep
+from trainer.sweeps.expand import Expansion
 
 State = Literal["", "active", "ended", "stopped"]
 STATES: tuple[State, ...] = ("active", "ended", "stopped")
@@ -49,6 +51,7 @@ def create_study(
     published: Sequence[Published | None] = (),
     steps: Sequence[PlannedStep] = (),
     webhook: Webhook = Webhook(),  # noqa: B008 - frozen
+    sweep: Expansion | None = None,
 ) -> StudyRow:
     """Create a study and queue a run for each spec, or its first steps' runs; all or nothing.
 
@@ -56,6 +59,7 @@ def create_study(
         published: What was reported of each run; empty: of none.
         steps: In place of `specs`.
         webhook: Told when it ends.
+        sweep: What `specs` or `steps` come from; of a search both are empty.
     """
     with store.write() as conn:
         row = conn.execute(
@@ -79,6 +83,8 @@ def create_study(
                 priority=priority,
                 published=known,
             )
+        if sweep is not None:
+            add_sweep(conn, row.id, sweep, owner=owner, priority=priority)
         if steps:
             add_steps(conn, store, row.id, steps, owner=owner, priority=priority)
         return studies_where(conn, STUDIES.c.id == row.id)[0]
@@ -223,12 +229,14 @@ def studies_where(
     ):
         members[study_id].append((run_id, status))
     steps = steps_of(conn, list(members))
+    sweeps = sweeps_of(conn, list(members))
     return [
         StudyRow(
             **row._mapping,
             run_ids=tuple(run_id for run_id, _ in members[row.id]),
             counts=dict(Counter(status for _, status in members[row.id])),
             steps=tuple(steps.get(row.id, ())),
+            sweep=sweeps.get(row.id),
         )
         for row in studies
     ]
@@ -265,6 +273,7 @@ def _in_state(state: State) -> ColumnElement[bool]:
     is_active = or_(
         exists().where(RUNS.c.study_id == STUDIES.c.id, lives),
         exists().where(STUDY_STEPS.c.study_id == STUDIES.c.id, comes),
+        exists().where(SWEEPS.c.study_id == STUDIES.c.id, SWEEPS.c.state.in_(SEARCHING)),
     )
     return is_active if state == "active" else ~is_active
 

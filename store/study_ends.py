@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, Connection, exists, func, select, update
 from store.database import Store
 from store.deliveries import add_delivery
 from store.lifecycle import request_cancel
-from store.rows import TERMINAL_STATUSES, StudyRow
+from store.rows import SEARCHING, TERMINAL_STATUSES, StudyRow
 from store.studies import get_study, studies_where
 from store.study_results import Member, best_of, members_of
-from store.tables import DELIVERIES, RUNS, STUDIES, STUDY_STEPS
+from store.tables import DELIVERIES, RUNS, STUDIES, STUDY_STEPS, SWEEPS
 from trainer.errors import Conflict, NotFound
 
 What = Literal["waiting", "all"]
@@ -59,6 +59,11 @@ def stop_study(store: Store, study_id: int, what: What = "all", owner: str = "")
             .where(STUDY_STEPS.c.study_id == study_id, STUDY_STEPS.c.state == "waiting")
             .values(state="skipped", reason=f"{owner or 'Somebody'} stopped the study.")
         )
+        conn.execute(
+            update(SWEEPS)
+            .where(SWEEPS.c.study_id == study_id, SWEEPS.c.state == "searching")
+            .values(state="stopping", reason=f"{owner or 'Somebody'} stopped the study.")
+        )
     statuses = ("queued", "paused") if what == "waiting" else ("queued", "paused", "running")
     query = select(RUNS.c.id).where(RUNS.c.study_id == study_id, RUNS.c.status.in_(statuses))
     with store.read() as conn:
@@ -83,11 +88,13 @@ def _cancel(store: Store, run_id: int, *, waiting_only: bool) -> None:
 def _may_have_ended() -> ColumnElement[bool]:
     own = RUNS.c.study_id == STUDIES.c.id
     step = STUDY_STEPS.c.study_id == STUDIES.c.id
+    search = SWEEPS.c.study_id == STUDIES.c.id
     return (
         STUDIES.c.ended_at.is_(None)
         & exists().where(own)
         & ~exists().where(own, RUNS.c.status.not_in(TERMINAL_STATUSES))
         & ~exists().where(step, STUDY_STEPS.c.state.in_(("waiting", "running")))
+        & ~exists().where(search, SWEEPS.c.state.in_(SEARCHING))
     )
 
 

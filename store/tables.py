@@ -278,6 +278,48 @@ class StepRun(SQLModel, table=True):
     """Which of the step's options it is."""
 
 
+class StudySweep(SQLModel, table=True):
+    """The sweep that a study's runs come from; see `store.sweeps` and `store.searches`."""
+
+    __tablename__ = "sweeps"
+
+    study_id: int = Field(primary_key=True, foreign_key="studies.id")
+    kind: str = Field(index=True)
+    """grid, random, ladder or search."""
+    sweep: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    """`trainer.sweeps.file.Sweep` as JSON."""
+    paths: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    """The fields in which the runs differ."""
+    owner: str = Field(sa_type=PlainText)
+    priority: int
+    state: str = Field(index=True)
+    """launched (all that will be is); of a search searching, stopping (no trial more), ended."""
+    reason: str = Field(default="", sa_type=PlainText)
+    """Why a search ended before its budget."""
+
+
+class Trial(SQLModel, table=True):
+    """A trial of a search: the values that were drawn for it, and what came of them."""
+
+    __tablename__ = "trials"
+
+    study_id: int = Field(primary_key=True, foreign_key="sweeps.study_id")
+    number: int = Field(primary_key=True)
+    """From 1."""
+    run_id: int | None = Field(default=None, index=True)
+    """None where the values did not go together. No foreign key: a trial outlives its run."""
+    drawn: list[float] = Field(sa_column=Column(JSON, nullable=False))
+    """For each field of the space the place of a value, or a number."""
+    state: str
+    """running, complete, pruned or failed."""
+    value: float | None = None
+    """Of the search's metric, once it has ended."""
+    judged_epoch: int = 0
+    """Up to which epoch the pruner has seen it."""
+    reason: str = Field(default="", sa_type=PlainText)
+    """Why it was pruned or failed."""
+
+
 class SeriesChunk(SQLModel, table=True):
     """Consecutive points of one series, packed little-endian; all but the last are full."""
 
@@ -475,6 +517,8 @@ RUNS: Table = SQLModel.metadata.tables["runs"]
 ATTEMPTS: Table = SQLModel.metadata.tables["attempts"]
 STUDY_STEPS: Table = SQLModel.metadata.tables["study_steps"]
 STEP_RUNS: Table = SQLModel.metadata.tables["step_runs"]
+SWEEPS: Table = SQLModel.metadata.tables["sweeps"]
+TRIALS: Table = SQLModel.metadata.tables["trials"]
 RUN_EVENTS: Table = SQLModel.metadata.tables["run_events"]
 SERIES_CHUNKS: Table = SQLModel.metadata.tables["series_chunks"]
 METRIC_SUMMARIES: Table = SQLModel.metadata.tables["metric_summaries"]

@@ -26,22 +26,35 @@ def request_cancel(store: Store, run_id: int) -> RunRow:
         Conflict: If it has ended.
     """
     with store.write() as conn:
-        run = _live(conn, run_id, "cancelled")
-        if run.status == Status.RUNNING and not run.external:
-            if run.cancel_requested:
-                return run
-            return _note(conn, store, run, "Its user asked for it to stop.", cancel_requested=True)
-        moved = move(
-            conn,
-            store,
-            RUNS.c.id == run_id,
-            Status(run.status),
-            Status.CANCELLED,
-            detail="Cancelled by its user.",
-            cancel_requested=True,
-        )
-        assert moved is not None  # noqa: S101 - its row is locked
-        return moved
+        return cancel(conn, store, run_id)
+
+
+def cancel(
+    conn: Connection, store: Store, run_id: int, error: dict[str, Any] | None = None
+) -> RunRow:
+    """Do what `request_cancel` does within the caller's transaction.
+
+    Args:
+        error: title, detail and remedy, where it is not the run's user who wants it to stop.
+    """
+    run = _live(conn, run_id, "cancelled")
+    if run.status == Status.RUNNING and not run.external:
+        if run.cancel_requested:
+            return run
+        detail = error["detail"] if error else "Its user asked for it to stop."
+        return _note(conn, store, run, detail, cancel_requested=True, error=error)
+    moved = move(
+        conn,
+        store,
+        RUNS.c.id == run_id,
+        Status(run.status),
+        Status.CANCELLED,
+        detail=error["detail"] if error else "Cancelled by its user.",
+        cancel_requested=True,
+        error=error,
+    )
+    assert moved is not None  # noqa: S101 - its row is locked
+    return moved
 
 
 def request_pause(store: Store, run_id: int) -> RunRow:

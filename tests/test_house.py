@@ -21,6 +21,7 @@ TORCH_FREE_TRAINER = {
     "trainer.published",
     "trainer.recipes",
     "trainer.steps",
+    "trainer.sweeps",
     "trainer.errors",
     "trainer.catalogue",
     "trainer.datasets",
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "app": {"trainer", "store", "worker"},
     "tuneboard": {"trainer", "store", "worker", "app"},
 }
-HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "numpy", "plotly")
+HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "numpy", "optuna", "plotly")
 
 
 def imports_of(path: Path) -> set[str]:
@@ -79,6 +80,7 @@ def test_app_and_store_use_only_the_torch_free_trainer_and_the_bell(room):
         "trainer.spec",
         "trainer.events",
         "trainer.recipes",
+        "trainer.sweeps.expand",
         "trainer.catalogue",
         "trainer.datasets.folder",
         "tuneboard.cli",

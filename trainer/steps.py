@@ -22,7 +22,10 @@ OPTIONS_LIMIT = 1_000
 VOTERS_LIMIT = 50
 
 WhenFailed = Literal["continue", "stop"]
-_BEST_OF = re.compile(r"\s*best_of\s*\((?P<step>.+),(?P<metric>[^,]+)\)\s*", re.S)
+_BEST_OF = re.compile(
+    r"\s*best_of\s*\((?P<step>.+),(?P<metric>\s*[^\s\d,][^,]*)(,\s*(?P<rank>\d{1,4})\s*)?\)\s*",
+    re.S,
+)
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,14 @@ class BestOf:
     step: str
     metric: str
     """Of `MEASURES`."""
+    rank: int = 1
+    """1 for the best, 2 for the next."""
 
     def words(self) -> str:
         """Return what is chosen, as people read it."""
-        return f"the best run of {self.step} by {self.metric}"
+        if self.rank == 1:
+            return f"the best run of {self.step} by {self.metric}"
+        return f"the run of {self.step} that is number {self.rank} by {self.metric}"
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class PlannedStep:
 
 
 def parse_best_of(text: str) -> BestOf:
-    """Return what `best_of(STEP, METRIC)` says.
+    """Return what `best_of(STEP, METRIC)` or `best_of(STEP, METRIC, RANK)` says.
 
     Raises:
         InvalidInput: If it is something else, or the metric is none by which runs are chosen.
@@ -137,4 +144,8 @@ def parse_best_of(text: str) -> BestOf:
     if metric not in MEASURES:
         expected = "best_of with one of the metrics " + ", ".join(MEASURES)
         raise InvalidInput.of(FieldError("from", text[:120], expected, nearest(metric, MEASURES)))
-    return BestOf(found["step"].strip(), metric)
+    rank = int(found["rank"] or 1)
+    if rank < 1:
+        expected = "best_of with a rank from 1, the best, or without one"
+        raise InvalidInput.of(FieldError("from", text[:120], expected))
+    return BestOf(found["step"].strip(), metric, rank)

@@ -1,7 +1,8 @@
-"""The interactive worker's hands: one prepares datasets, two do jobs, one tells webhooks.
+"""The interactive worker's hands: for datasets, quick jobs, long jobs, searches and webhooks.
 
 A quick job takes seconds and somebody waits for it, a long one minutes, a preparation perhaps an
-hour, a receiver may not answer: each has a thread of its own, and one ring wakes all.
+hour, a search must wait for none of them, a receiver may not answer: each has a thread of its own,
+and one ring wakes all.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from store.settings import Settings
 from worker.bell import Bell
 from worker.jobs import Command, JobRunner, job_command
 from worker.prepare import Preparer
+from worker.searches import Searcher
 from worker.steps import go_on
 from worker.webhooks import WebhookRunner
 
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Interactive:
-    """Prepares datasets, does quick and long jobs and tells webhooks, side by side."""
+    """Prepares datasets, does jobs, carries searches on and tells webhooks, side by side."""
 
     def __init__(
         self, store: Store, settings: Settings, bell: Bell, command: Command = job_command
@@ -47,11 +49,13 @@ class Interactive:
         for runner in self._runners:
             runner.held = self.held
         self._webhooks = WebhookRunner(store, settings, self.draining, self.held)
+        self._searcher = Searcher(store, bell, self.draining, self.held)
         self._prepares = _Loop("prepare", self._preparer.wake)
         self._does_jobs = [
             _Loop(f"{hand} jobs", runner.work)
             for hand, runner in zip(hands, self._runners, strict=True)
         ]
+        self._searches = _Loop("searches", self._searcher.work)
         self._tells = _Loop("webhooks", self._webhooks.work)
 
     def wake(self) -> None:
@@ -75,6 +79,7 @@ class Interactive:
         """Whether there is work that nobody is at, for a hand that is free."""
         return (
             (not self._prepares.is_busy and self._preparer.has_work())
+            or (not self._searches.is_busy and self._searcher.has_work())
             or (not self._tells.is_busy and self._webhooks.has_work())
             or any(
                 not loop.is_busy and runner.has_work()
@@ -109,13 +114,14 @@ class Interactive:
 
     @property
     def _loops(self) -> tuple[_Loop, ...]:
-        return (self._prepares, *self._does_jobs, self._tells)
+        return (self._prepares, *self._does_jobs, self._searches, self._tells)
 
     def kill(self) -> None:
         """Kill the programs that are at work, now."""
         self._preparer.kill()
         for runner in self._runners:
             runner.kill()
+        self._searcher.kill()
 
 
 class _Loop:
