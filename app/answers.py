@@ -71,6 +71,9 @@ class RunOut(BaseModel):
     dataset: str
     spec: dict[str, Any]
     note: str
+    tags: list[str] = Field(description="In order of the alphabet.")
+    pinned: bool = Field(description="Whether it is its dataset's baseline.")
+    archived_at: float | None = Field(description="When it was put out of the lists.")
     external: bool
     priority: int
     created_at: float = Field(description="Unix seconds.")
@@ -97,9 +100,12 @@ class RunOut(BaseModel):
 
 
 class RunsOut(BaseModel):
-    """A page of runs, newest first."""
+    """A page of runs, newest first unless sorted otherwise."""
 
     runs: list[RunOut]
+    table: list[dict[str, Any]] = Field(
+        [], description="Of each run, in the same order, the value of every column asked for."
+    )
     next_cursor: str | None = Field(description="Send as `cursor` for the next page.")
 
 

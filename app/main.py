@@ -24,6 +24,7 @@ from app.signing import signer
 from app.stream import Tailer
 from app.uploads import remove_stale
 from store.database import Store, open_store
+from store.deletion import remove_leftovers
 from store.settings import Settings
 
 GZIP_FROM_BYTES = 1024
@@ -91,6 +92,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.store.migrate()
     remove_stale(app.state.settings)
     remove_left_alone(app.state.settings)
+    remove_leftovers(app.state.store, app.state.settings)
     try:
         with _streams_end_on_signals(app.state.tailer):
             yield

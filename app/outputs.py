@@ -28,6 +28,7 @@ from app.steps import step_outs
 from app.study_answers import StudyOut
 from store.database import Store
 from store.evaluations import evaluations
+from store.labels import Labels, labels
 from store.rows import (
     DatasetRow,
     EvaluationRow,
@@ -62,7 +63,10 @@ def run_outs(store: Store, rows: Sequence[RunRow]) -> list[RunOut]:
         _name_kept_epoch(row, metrics[row.id])
     queued = [row.id for row in rows if row.status == "queued"]
     places = queue_places(store, queued) if queued else {}
-    return [_run(row, metrics[row.id], places.get(row.id)) for row in rows]
+    put_on = labels(store, list(metrics)) if rows else {}
+    return [
+        _run(row, metrics[row.id], places.get(row.id), put_on.get(row.id, Labels())) for row in rows
+    ]
 
 
 def event_out(row: EventRow) -> EventOut:
@@ -188,7 +192,9 @@ def workers_out(store: Store) -> list[WorkerOut]:
     return [WorkerOut(**vars(row), age_s=max(0.0, now - row.heartbeat_at)) for row in rows]
 
 
-def _run(row: RunRow, metrics: dict[str, MetricOut], place: QueuePlace | None) -> RunOut:
+def _run(
+    row: RunRow, metrics: dict[str, MetricOut], place: QueuePlace | None, put_on: Labels
+) -> RunOut:
     return RunOut(
         id=row.id,
         name=row.name,
@@ -198,6 +204,9 @@ def _run(row: RunRow, metrics: dict[str, MetricOut], place: QueuePlace | None) -
         dataset=row.dataset_name,
         spec=row.spec,
         note=row.note,
+        tags=list(put_on.tags),
+        pinned=put_on.pinned,
+        archived_at=row.archived_at,
         external=row.external,
         priority=row.priority,
         created_at=row.created_at,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app.outputs import dataset_out, run_outs, workers_out
 from store.database import Store
 from store.datasets import list_datasets
+from store.run_list import existing_ids
 from store.runs import list_runs, runs_by_ids
 
 TOPICS = ("runs", "datasets", "workers")
@@ -29,9 +30,14 @@ class Board:
     def look(self, store: Store) -> bool:
         """Read the rows again and return whether any changed."""
         if self.topic == "runs":
-            return self._take(self._read_runs(store), is_whole=False)
+            rows = self._read_runs(store)
+            others = [int(key) for key in self._rows.keys() - rows.keys()]
+            there = existing_ids(store, others) if others else frozenset()
+            deleted = [str(run_id) for run_id in others if run_id not in there]
+            return self._take(rows, deleted)
         read = _read_datasets if self.topic == "datasets" else _read_workers
-        return self._take(read(store), is_whole=True)
+        rows = read(store)
+        return self._take(rows, [key for key in self._rows if key not in rows])
 
     def frame_since(self, version: int) -> bytes:
         """Return the server-sent event with what changed after `version`; all of it for 0."""
@@ -43,13 +49,12 @@ class Board:
             self._frames[version] = b"event: %s\ndata: %s\n\n" % (topic, data)
         return self._frames[version]
 
-    def _take(self, rows: Mapping[str, bytes], *, is_whole: bool) -> bool:
+    def _take(self, rows: Mapping[str, bytes], gone: Sequence[str]) -> bool:
         changed = {
             key: row
             for key, row in rows.items()
             if key not in self._rows or self._rows[key][1] != row
         }
-        gone = [key for key in self._rows if key not in rows] if is_whole else []
         if not changed and not gone and self.version:
             return False
         version = self.version + 1
@@ -66,7 +71,8 @@ class Board:
         return True
 
     def _read_runs(self, store: Store) -> dict[str, bytes]:
-        rows = {row.id: row for row in list_runs(store, limit=RUNS_WATCHED).rows}
+        newest = list_runs(store, archived="all", limit=RUNS_WATCHED)
+        rows = {row.id: row for row in newest.rows}
         for status in ("running", "queued"):
             page = list_runs(store, status=status, limit=RUNS_WATCHED)
             rows.update({row.id: row for row in page.rows})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from store.database import Store
@@ -15,10 +14,11 @@ from store.datasets import current_name
 from store.external import report_external
 from store.queue import queue_place, queue_places
 from store.rows import AttemptRow, RunRow
+from store.run_list import Page, counts_by_status, list_runs
 from store.states import Status, tell_state
 from store.tables import ATTEMPTS, RUNS, SPEC_FIELDS, STUDIES, Run, fresh
-from store.values import ID_LIMIT, is_id, plain_json
-from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
+from store.values import is_id, plain_json
+from trainer.errors import Conflict, NotFound
 from trainer.published import Published
 from trainer.spec import ExperimentSpec, flat_fields
 
@@ -36,17 +36,7 @@ __all__ = [
     "update_note",
 ]
 
-PAGE_LIMIT = 500
 SPEC_FIELD_LIMIT = 500  # characters; PostgreSQL indexes values of at most 2,700 bytes
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some of the runs asked for, newest first."""
-
-    rows: list[RunRow]
-    next_cursor: str | None
-    """Asks for the runs after these; None where there are none."""
 
 
 def create_run(
@@ -184,49 +174,6 @@ def runs_by_ids(store: Store, run_ids: Sequence[int]) -> list[RunRow]:
     return [found[number] for number in dict.fromkeys(run_ids) if number in found]
 
 
-def list_runs(
-    store: Store,
-    *,
-    status: str | Sequence[str] | None = None,
-    study_id: int | None = None,
-    dataset: str | None = None,
-    text: str | None = None,
-    owner: str | None = None,
-    limit: int = 50,
-    cursor: str | None = None,
-) -> Page:
-    """Return runs that match everything given, newest first.
-
-    Args:
-        status: One status or several.
-        text: Part of the name, in any case, or the id.
-        cursor: The page before this one's `next_cursor`.
-
-    Raises:
-        InvalidInput: If the status is unknown, the limit out of range or the cursor not ours.
-    """
-    if not 1 <= limit <= PAGE_LIMIT:
-        raise InvalidInput.of(FieldError("limit", limit, f"between 1 and {PAGE_LIMIT}"))
-    query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit + 1)
-    if status is not None:
-        query = query.where(RUNS.c.status.in_(_statuses(status)))
-    if study_id is not None:
-        query = query.where(RUNS.c.study_id == min(max(study_id, 0), ID_LIMIT))
-    if dataset is not None:
-        query = query.where(RUNS.c.dataset_name == dataset)
-    if owner is not None:
-        query = query.where(RUNS.c.owner == owner)
-    if text and text.strip():
-        query = query.where(_matches(text.strip()))
-    if cursor is not None:
-        query = query.where(RUNS.c.id < _cursor_id(cursor))
-    with store.read() as conn:
-        rows = [RunRow(**row._mapping) for row in conn.execute(query)]
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return Page(rows, str(rows[-1].id) if more else None)
-
-
 def attempts(store: Store, run_id: int) -> list[AttemptRow]:
     """Return the attempts at a run, oldest first."""
     if not is_id(run_id):
@@ -251,14 +198,6 @@ def update_note(store: Store, run_id: int, note: str) -> RunRow:
     if row is None:
         raise NotFound(f"There is no run {run_id}.")
     return RunRow(**row._mapping)
-
-
-def counts_by_status(store: Store) -> dict[str, int]:
-    """Return how many runs there are in every status, zeros included."""
-    query = select(RUNS.c.status, func.count()).group_by(RUNS.c.status)
-    with store.read() as conn:
-        found = {row[0]: row[1] for row in conn.execute(query)}
-    return {str(status): found.get(status, 0) for status in Status}
 
 
 def _spec_fields(run_id: int, data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -297,26 +236,3 @@ def _check_study(conn: Connection, study_id: int) -> None:
     known = is_id(study_id) and conn.scalar(select(STUDIES.c.id).where(STUDIES.c.id == study_id))
     if not known:
         raise NotFound(f"There is no study {study_id}.")
-
-
-def _statuses(status: str | Sequence[str]) -> list[Status]:
-    names = [status] if isinstance(status, str) else list(status)
-    known = [str(name) for name in Status]
-    for name in names:
-        if name not in known:
-            raise InvalidInput.of(FieldError("status", name, "one of " + ", ".join(known)))
-    return [Status(name) for name in names]
-
-
-def _matches(text: str) -> Any:
-    digits = text.removeprefix("#")
-    named = RUNS.c.name.icontains(text, autoescape=True)
-    if digits.isdecimal() and len(digits) < 10:
-        return or_(named, RUNS.c.id == int(digits))
-    return named
-
-
-def _cursor_id(cursor: str) -> int:
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10):
-        raise InvalidInput.of(FieldError("cursor", cursor, "a cursor that a page before gave"))
-    return int(cursor)

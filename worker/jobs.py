@@ -22,6 +22,7 @@ from typing import Any
 from store import jobs
 from store.database import Store, Unavailable
 from store.datasets import get_dataset
+from store.deletion import remove_leftovers
 from store.evaluations import evaluations
 from store.rows import JobRow
 from store.runs import get_run
@@ -235,10 +236,11 @@ class JobRunner:
         insist(lambda: jobs.job_failed(self._store, job, error), self._draining)
 
     def _forget(self) -> None:
-        """Remove jobs that ended long ago, now and then."""
+        """Remove jobs that ended long ago, and what deleted runs left behind, now and then."""
         now = time.monotonic()
         if self._forgot_at is not None and now - self._forgot_at < FORGET_EVERY_S:
             return
         self._forgot_at = now
         for job_id in jobs.forget_jobs(self._store, KEPT_S):
             shutil.rmtree(self._settings.job_dir(job_id), ignore_errors=True)
+        remove_leftovers(self._store, self._settings)

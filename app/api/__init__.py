@@ -16,6 +16,7 @@ from app.api import (
     evaluated_images,
     exports,
     jobs,
+    leaderboard,
     recipes,
     run_wishes,
     runs,
@@ -23,6 +24,7 @@ from app.api import (
     stream,
     studies,
     uploads,
+    views,
     workers,
 )
 from app.errors import MEDIA_TYPE, FieldProblem, Problem
@@ -38,8 +40,10 @@ _PROBLEM = {
 
 router = APIRouter(prefix=PREFIX, responses={"4XX": _PROBLEM, "5XX": _PROBLEM})
 for _module in (
+    leaderboard,  # before the runs: their numbers would take its names
     runs,
     run_wishes,
+    views,
     jobs,
     studies,
     recipes,

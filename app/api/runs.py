@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from app.answers import EvaluationsOut, EventsOut, LogOut, ReportedOut, RunOut, RunsOut, SeriesOut
+from app.api.leaderboard import BulkOut, bulk_out
 from app.api.run_wishes import PRIORITY_LIMIT
 from app.bodies import SpecBody, described_as
+from app.bulk import Done
 from app.dependencies import (
     BellDep,
     JsonBody,
@@ -24,14 +26,20 @@ from app.dependencies import (
     accepts,
 )
 from app.errors import field_error
+from app.leaderboard import chosen_columns, table
 from app.outputs import evaluations_out, event_out, log_out, run_out, run_outs, series_columns
 from app.submit import cancel_run, submit
+from store.deletion import delete_runs
 from store.events import events_after, log_lines
+from store.labels import pin, set_tags
+from store.query_language import LENGTH_LIMIT
 from store.rows import SeriesPoints
-from store.runs import list_runs, report_external, update_note
+from store.run_fields import run_fields
+from store.run_list import Archived, order_of, wanted_runs
+from store.runs import get_run, list_runs, report_external, update_note
 from store.series import series, series_names
 from store.values import ID_LIMIT
-from trainer.errors import FieldError, InvalidInput
+from trainer.errors import Conflict, FieldError, InvalidInput
 from trainer.events import Event, parse_event, parse_events
 
 LINES_TYPES = ("application/x-ndjson", "application/jsonl")
@@ -47,12 +55,18 @@ EXAMPLE_SPEC = {
 router = APIRouter(prefix="/runs", tags=["runs"])
 
 
-class NoteIn(BaseModel):
-    """What to change of a run."""
+class RunChange(BaseModel):
+    """What to change of a run; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid")
 
-    note: str = Field(max_length=NOTE_LIMIT, examples=["The one with the broken loader."])
+    note: str | None = Field(
+        None, max_length=NOTE_LIMIT, examples=["The one with the broken loader."]
+    )
+    tags: list[str] | None = Field(None, description="All of its tags.", examples=[["paper"]])
+    pinned: bool | None = Field(
+        None, description="Whether it is its dataset's baseline, in place of another."
+    )
 
 
 @router.post(
@@ -110,21 +124,46 @@ def index(
     status: Annotated[list[str] | None, Query(description="One or several.")] = None,
     dataset: Annotated[str | None, Query(max_length=100)] = None,
     study: Annotated[int | None, Query(ge=1, le=ID_LIMIT)] = None,
-    q: Annotated[str | None, Query(max_length=200, description="Part of the name, or id.")] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="Part of the name, note or a tag; or id.")
+    ] = None,
+    filter: Annotated[  # noqa: A002 - the parameter's name everywhere
+        str | None,
+        Query(
+            max_length=LENGTH_LIMIT,
+            description="Such as `optimizer.lr < 0.01 and best_val_accuracy > 90%`; see "
+            "docs/leaderboard.md. `GET /api/v1/runs/fields` lists the names.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str,
+        Query(max_length=100, description="A field or metric; with - before it, greatest first."),
+    ] = "-id",
+    columns: Annotated[
+        list[str] | None,
+        Query(description="Fields whose values `table` holds; with commas, or several times."),
+    ] = None,
+    archived: Annotated[
+        Archived | None, Query(description="Archived runs: without them, them alone, or all.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[str | None, Query(max_length=20)] = None,
+    cursor: Annotated[str | None, Query(max_length=2000)] = None,
 ) -> RunsOut:
-    """List runs, newest first."""
-    page = list_runs(
-        store,
-        status=status or None,
+    """List runs, newest first or sorted by any field or metric."""
+    fields = run_fields(store)
+    wanted = wanted_runs(
+        fields,
+        status=status,
         study_id=study,
         dataset=dataset,
         text=q,
-        limit=limit,
-        cursor=cursor,
+        filter=filter,
+        archived=archived,
     )
-    return RunsOut(runs=run_outs(store, page.rows), next_cursor=page.next_cursor)
+    page = list_runs(store, wanted, order_of(sort, fields), limit=limit, cursor=cursor)
+    runs = run_outs(store, page.rows)
+    shown = table(store, runs, chosen_columns(columns, fields)) if columns else []
+    return RunsOut(runs=runs, table=shown, next_cursor=page.next_cursor)
 
 
 @router.get("/{run_id}")
@@ -134,9 +173,24 @@ def show(store: StoreDep, run: RunDep) -> RunOut:
 
 
 @router.patch("/{run_id}", dependencies=[JsonBody])
-def change(store: StoreDep, run_id: RunId, change: NoteIn) -> RunOut:
-    """Write a run's note; this works on ended runs as well."""
-    return run_out(store, update_note(store, run_id, change.note))
+def change(store: StoreDep, run_id: RunId, change: RunChange) -> RunOut:
+    """Write a run's note or tags, or pin it; this works on ended runs as well."""
+    if change.tags is not None:
+        set_tags(store, run_id, change.tags)
+    if change.pinned is not None:
+        pin(store, run_id, pinned=change.pinned)
+    if change.note is not None:
+        update_note(store, run_id, change.note)
+    return run_out(store, get_run(store, run_id))
+
+
+@router.delete("/{run_id}")
+def delete(store: StoreDep, settings: SettingsDep, run: RunDep) -> BulkOut:
+    """Remove an ended run for good, and its files; 409 while it is needed."""
+    found = delete_runs(store, settings, [run.id])
+    if found.refused:
+        raise Conflict(f"Run {run.id} is not deleted. {found.refused[run.id]}")
+    return bulk_out(Done("delete", found.run_ids, {}, found))
 
 
 @router.post("/{run_id}/cancel")

@@ -20,12 +20,14 @@ from app.pages.launch import router as launch
 from app.pages.run import router as run
 from app.pages.run_wishes import router as run_wishes
 from app.pages.runs import router as runs
+from app.pages.runs_selected import router as runs_selected
 from app.pages.studies import router as studies
 from app.pages.workers import router as workers
 
 router = APIRouter()
 for part in (
     runs,
+    runs_selected,
     launch,
     run,
     run_wishes,

@@ -33,7 +33,7 @@ def test_runs_are_listed_newest_first_with_status_and_figures(
     tuned = soup.select_one(f"#run-{seeded.tuned}")
     assert text_of(tuned.select_one(".chip")) == "Succeeded"
     assert text_of(tuned.select_one('[data-field="epochs"]')) == "12 / 12"
-    assert text_of(tuned.select_one('[data-field="best"]')).startswith("98.")
+    assert text_of(tuned.select_one('[data-metric="val_accuracy"]')).startswith("98.")
     assert tuned.progress["value"] == "1.0000"
     running = soup.select_one(f"#run-{seeded.running}")
     assert 0.2 < float(running.progress["value"]) < 0.3
@@ -82,7 +82,10 @@ def test_ticked_runs_go_to_the_comparison_without_scripts(
     client: TestClient, seeded: Seeded
 ) -> None:
     form = page(client, "/runs").select_one("#compare-form")
-    assert (form["method"], form["action"]) == ("get", "/compare")
+    assert (form["method"], form["action"]) == ("get", "/runs/selected")
+    assert form.select_one("#compare-button")["value"] == "compare"
+    answer = client.get("/runs/selected?action=compare&run=3&run=1")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/compare?run=3&run=1")
     assert {box["value"] for box in form.select('input[name="run"]')} == {
         str(number) for number in range(1, 10)
     }
