@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-from sqlalchemy import Column, Connection, Table, delete, or_, select, update
+from sqlalchemy import Column, Connection, Table, delete, insert, or_, select, update
 from sqlmodel import SQLModel
 
-from store.database import Store, Unavailable, upsert
+from store.database import Store, Unavailable
 from store.settings import Settings
 from store.states import TERMINAL
 from store.tables import COMPARISONS, JOBS, LEFTOVERS, RUNS, STEP_RUNS, STUDIES, STUDY_STEPS
@@ -133,7 +133,7 @@ def _delete_rows(conn: Connection, run_ids: Sequence[int]) -> _Deleted:
             conn.execute(delete(column.table).where(column.in_(known)))
     conn.execute(delete(RUNS).where(RUNS.c.id.in_(known)))
     paths = [*(f"runs/{run_id}" for run_id in known), *(f"jobs/{job_id}" for job_id in jobs)]
-    upsert(conn, LEFTOVERS, [{"path": path} for path in paths], ("path",))
+    conn.execute(insert(LEFTOVERS), [{"path": path} for path in paths])
     return _Deleted(said, paths)
 
 

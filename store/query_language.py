@@ -240,7 +240,7 @@ class _Parser:
     def _comparison(self) -> Filter:
         name = self._take()
         field = self._fields.find(name.value)
-        if field is None:
+        if field is None or not field.filters:
             raise self._error(
                 name,
                 "the name of a field or a metric",
