@@ -21,7 +21,7 @@ from sqlmodel import SQLModel
 from store.database import Store, Unavailable
 from store.settings import Settings
 from store.states import TERMINAL
-from store.tables import COMPARISONS, JOBS, LEFTOVERS, RUNS, STEP_RUNS, STUDIES, STUDY_STEPS
+from store.tables import COMPARISONS, JOBS, LEFTOVERS, RUNS, STUDIES, STUDY_STEPS, SWEEPS
 from store.values import is_id
 
 BATCH = 100
@@ -43,9 +43,12 @@ class Deletion:
     comparisons: tuple[str, ...] = ()
     """Names of saved comparisons that lose runs; one left without any goes too."""
     jobs: int = 0
-    """Predictions and exports that go with them."""
+    """Predictions, exports and other work on their models that goes with them."""
+    children: tuple[int, ...] = ()
+    """Runs that continued them, and stay with all they have."""
 
     def __add__(self, other: Deletion) -> Deletion:
+        gone = {*self.run_ids, *other.run_ids}
         return Deletion(
             self.run_ids + other.run_ids,
             self.refused | other.refused,
@@ -53,6 +56,7 @@ class Deletion:
             tuple(dict.fromkeys(self.studies + other.studies)),
             tuple(dict.fromkeys(self.comparisons + other.comparisons)),
             self.jobs + other.jobs,
+            tuple(one for one in self.children + other.children if one not in gone),
         )
 
 
@@ -68,6 +72,7 @@ def look_at_deletion(store: Store, settings: Settings, run_ids: Sequence[int]) -
             _study_names(conn, known),
             tuple(name for _, name, _ in _touched_comparisons(conn, known)),
             len(jobs),
+            _children(conn, known),
         )
 
 
@@ -123,6 +128,7 @@ def _delete_rows(conn: Connection, run_ids: Sequence[int]) -> _Deleted:
         studies=_study_names(conn, known),
         comparisons=_without(conn, known),
         jobs=len(jobs),
+        children=_children(conn, known),
     )
     if not known:
         return _Deleted(said, [])
@@ -163,22 +169,46 @@ def _sorted_out(
         if row.status not in TERMINAL
     }
     known = [row.id for row in rows if row.id not in refused]
-    needed = conn.execute(
-        select(STEP_RUNS.c.run_id, STUDIES.c.name)
-        .join(STUDY_STEPS, STUDY_STEPS.c.id == STEP_RUNS.c.step_id)
-        .join(STUDIES, STUDIES.c.id == STUDY_STEPS.c.study_id)
-        .where(
-            STEP_RUNS.c.run_id.in_(known),
-            STUDY_STEPS.c.study_id.in_(
-                select(STUDY_STEPS.c.study_id).where(
-                    STUDY_STEPS.c.state.in_(("waiting", "running"))
-                )
-            ),
-        )
-    )
-    for run_id, name in needed:
-        refused[run_id] = f"Study “{name}” still has steps that may choose it; wait for its end."
+    for reasons in (_chosen_from(conn, known), _begun_with(conn, known)):
+        refused |= reasons
     return refused, [run_id for run_id in known if run_id not in refused]
+
+
+def _chosen_from(conn: Connection, run_ids: Sequence[int]) -> dict[int, str]:
+    """Return the runs that a later step or trial of their study may still be chosen by."""
+    unfinished = (
+        select(STUDY_STEPS.c.study_id)
+        .where(STUDY_STEPS.c.state.in_(("waiting", "running")))
+        .union(select(SWEEPS.c.study_id).where(SWEEPS.c.state.in_(("searching", "stopping"))))
+    )
+    query = (
+        select(RUNS.c.id, STUDIES.c.name)
+        .join(STUDIES, STUDIES.c.id == RUNS.c.study_id)
+        .where(RUNS.c.id.in_(run_ids), RUNS.c.study_id.in_(unfinished))
+    )
+    return {
+        run_id: f"Study “{name}” has steps to come that may choose it; wait for its end."
+        for run_id, name in conn.execute(query)
+    }
+
+
+def _begun_with(conn: Connection, run_ids: Sequence[int]) -> dict[int, str]:
+    """Return the runs whose checkpoint a live run needs to begin with."""
+    query = select(RUNS.c.continues_run, RUNS.c.id).where(
+        RUNS.c.continues_run.in_(run_ids),
+        RUNS.c.status.not_in([str(status) for status in TERMINAL]),
+        RUNS.c.checkpoint_attempt.is_(None),
+    )
+    return {
+        parent: f"Run {child} will begin with its checkpoint; wait until it has one of its own."
+        for parent, child in conn.execute(query)
+    }
+
+
+def _children(conn: Connection, run_ids: Sequence[int]) -> tuple[int, ...]:
+    """Return the runs that continued those, and stay."""
+    query = select(RUNS.c.id).where(RUNS.c.continues_run.in_(run_ids), RUNS.c.id.not_in(run_ids))
+    return tuple(conn.scalars(query.order_by(RUNS.c.id)))
 
 
 def _jobs(conn: Connection, run_ids: Sequence[int]) -> list[int]:

@@ -71,7 +71,8 @@ class BulkOut(BaseModel):
     freed_bytes: int = Field(0, description="Of the runs' files, by a deletion.")
     studies: list[str] = Field([], description="Studies that lost members.")
     comparisons: list[str] = Field([], description="Saved comparisons that lost runs.")
-    jobs: int = Field(0, description="Predictions and exports that went with them.")
+    jobs: int = Field(0, description="Predictions, exports and the like that went with them.")
+    children: list[int] = Field([], description="Runs that continued them, and stay.")
 
 
 @router.get("/fields")
@@ -123,4 +124,5 @@ def bulk_out(done: Done) -> BulkOut:
         studies=list(gone.studies),
         comparisons=list(gone.comparisons),
         jobs=gone.jobs,
+        children=list(gone.children),
     )

@@ -123,10 +123,26 @@ def test_a_run_that_a_step_may_choose_is_kept(store: Store, settings: Settings) 
         conn.execute(insert(STEP_RUNS).values(run_id=run_id, step_id=first, place=0))
     found = delete_runs(store, settings, [run_id])
     assert found.run_ids == ()
-    assert "“ladder” still has steps" in found.refused[run_id]
+    assert "“ladder” has steps to come" in found.refused[run_id]
     with store.write() as conn:
         conn.execute(STUDY_STEPS.update().values(state="ended"))
     assert delete_runs(store, settings, [run_id]).run_ids == (run_id,)
+
+
+def test_a_run_that_another_begins_with_is_kept_until_then(
+    store: Store, settings: Settings
+) -> None:
+    ready_dataset(store)
+    parent = ended(store, settings)
+    child = queued(store, "more epochs")
+    with store.write() as conn:
+        conn.execute(RUNS.update().where(RUNS.c.id == child.id).values(continues_run=parent))
+    found = delete_runs(store, settings, [parent])
+    assert found.run_ids == ()
+    assert found.refused[parent].startswith(f"Run {child.id} will begin with its checkpoint")
+    lifecycle.request_cancel(store, child.id)
+    assert delete_runs(store, settings, [parent]).children == (child.id,)
+    assert runs.get_run(store, child.id).continues_run == parent
 
 
 def test_files_left_by_a_crash_are_removed_later(
