@@ -24,7 +24,7 @@ from app.answers import (
     WorkerOut,
 )
 from app.sampling import kept_indices
-from app.steps import step_outs
+from app.steps import step_outs, sweep_out
 from app.study_answers import StudyOut
 from store.database import Store
 from store.evaluations import evaluations
@@ -150,6 +150,7 @@ def study_out(row: StudyRow, runs: list[RunOut]) -> StudyOut:
         is_over=row.is_over,
         runs=runs,
         steps=step_outs(row),
+        sweep=None if row.sweep is None else sweep_out(row.sweep),
         url=f"/studies/{row.id}",
     )
 

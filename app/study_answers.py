@@ -24,6 +24,7 @@ class StepRunOut(BaseModel):
     run: int | None = Field(description="Its number; null until it is launched.")
     step: str | None = Field(description="The step whose best run's spec it begins with.")
     metric: str | None = Field(description="By which that is chosen.")
+    rank: int = Field(1, description="1: the best is chosen; 2: the next.")
     changes: list[str] = Field(description="What it changes of that spec.")
     chosen: int | None = Field(description="The run that was chosen.")
     values: list[RunValue] = Field(description="Of the runs that it was chosen from.")
@@ -55,6 +56,50 @@ class StepOut(BaseModel):
     vote: StepVoteOut | None
 
 
+class TrialOut(BaseModel):
+    """A trial of a search."""
+
+    number: int
+    run: int | None = Field(description="Null where its values did not go together.")
+    state: Literal["running", "complete", "pruned", "failed"]
+    value: float | None = Field(description="Of the search's metric, once it has ended.")
+    reason: str = Field(description="Why it was pruned or failed.")
+
+
+class SearchOut(BaseModel):
+    """How far a search is."""
+
+    state: Literal["searching", "stopping", "ended"]
+    reason: str = Field(description="Why it ended before its budget.")
+    budget: int = Field(description="Trials, all together.")
+    ended: int = Field(description="Trials that have ended.")
+    metric: str
+    sampler: str
+    pruner: str
+    best: TrialOut | None = Field(description="Null until a trial has a value.")
+    trials: list[TrialOut]
+
+
+class SweepOut(BaseModel):
+    """The sweep that a study's runs come from."""
+
+    kind: Literal["grid", "random", "search", "ladder"]
+    fields: list[str] = Field(description="Paths of the fields in which its runs differ.")
+    given: dict[str, Any] = Field(description="The sweep as it was launched.")
+    search: SearchOut | None = Field(description="Null where all runs were known at launch.")
+
+
+class LaunchPreviewOut(BaseModel):
+    """What a sweep would launch."""
+
+    name: str = Field(description="Of the study.")
+    kind: Literal["grid", "random", "search", "ladder"]
+    runs_total: int = Field(description="Of a search, at most.")
+    summary: str = Field(examples=["12 runs: 3 × 2 × 2 seeds."])
+    fields: list[str] = Field(description="Paths of the fields in which its runs differ.")
+    names: list[str] = Field(description="Of the runs known before; of a ladder, its probes.")
+
+
 class StudyOut(BaseModel):
     """Runs launched together, or step by step."""
 
@@ -67,6 +112,7 @@ class StudyOut(BaseModel):
     is_over: bool = Field(description="Whether all runs have ended and no more will be launched.")
     runs: list[RunOut] = Field(description="In order of creation; left empty in lists.")
     steps: list[StepOut] = Field(description="Empty where all runs were launched at once.")
+    sweep: SweepOut | None = Field(description="Null where the runs were given one by one.")
     url: str = Field(examples=["/studies/1"])
 
 

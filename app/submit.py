@@ -53,7 +53,7 @@ def submit(
     dataset = None
     if not external:
         check_spec(store, settings, spec)
-        dataset = _registered(store, spec.dataset.name, owner)
+        dataset = registered(store, spec.dataset.name, owner)
     run, created = create_run(
         store,
         spec,
@@ -102,7 +102,7 @@ def submit_study(
             errors += (item.below(f"runs.{number}") for item in error.errors)
     if errors:
         raise InvalidInput.of(*errors)
-    datasets = [_registered(store, name, owner) for name in {s.dataset.name for s in parsed}]
+    datasets = [registered(store, name, owner) for name in {s.dataset.name for s in parsed}]
     study = create_study(store, name, owner, parsed, note, priority=priority, published=published)
     for dataset in datasets:
         mind_failure(store, dataset)
@@ -190,7 +190,7 @@ def _submit_steps(
     if errors:
         raise InvalidInput.of(*errors.values())
     names = {option.spec.dataset.name for step in steps for option in step.options}
-    datasets = [_registered(store, known, owner) for known in sorted(names)]
+    datasets = [registered(store, known, owner) for known in sorted(names)]
     study = create_study(store, name, owner, note=note, priority=priority, steps=steps)
     for dataset in datasets:
         mind_failure(store, dataset)
@@ -335,7 +335,7 @@ def _ring_for(bell: Rings, begun: Begun) -> None:
         bell.ring_interactive()
 
 
-def _registered(store: Store, name: str, owner: str) -> DatasetRow:
+def registered(store: Store, name: str, owner: str) -> DatasetRow:
     """Return the dataset, registered on first use if it is one of the catalogue."""
     try:
         return get_dataset(store, name)

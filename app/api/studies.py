@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -13,15 +13,19 @@ from app.bodies import described_as, read_document
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.errors import field_error
 from app.outputs import run_outs, study_out
-from app.study_answers import StudiesOut, StudyOut
+from app.study_answers import LaunchPreviewOut, StudiesOut, StudyOut
 from app.submit import submit_recipe, submit_study
+from app.sweeps import checked_sweep, count_words, study_name, submit_sweep
+from store.database import Store
 from store.runs import runs_by_ids
+from store.settings import Settings
 from store.studies import get_study, list_studies
 from store.values import ID_LIMIT
 from trainer.errors import FieldError, InvalidInput
 from trainer.published import Published
 from trainer.recipes import as_recipe
 from trainer.steps import STEPS_LIMIT
+from trainer.sweeps.file import Ladder, Search, Sweep, as_sweep
 
 RUNS_LIMIT = 1_000
 
@@ -33,7 +37,12 @@ class StudyIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=200, examples=["Frozen or fine-tuned"])
+    name: str = Field(
+        "",
+        max_length=200,
+        description="Needed without `sweep`; with one it is made from what is swept.",
+        examples=["Frozen or fine-tuned"],
+    )
     note: str = Field("", max_length=NOTE_LIMIT)
     priority: int = Field(0, ge=-1_000, le=1_000, description="Of every run; higher goes first.")
     runs: list[dict[str, Any]] | None = Field(
@@ -44,6 +53,11 @@ class StudyIn(BaseModel):
         min_length=1,
         max_length=STEPS_LIMIT,
         description="In place of `runs`: steps as in a recipe's file.",
+    )
+    sweep: Sweep | None = Field(
+        None,
+        description="In place of `runs`: many runs out of one spec, as a grid, a draw, a search "
+        "or a ladder.",
     )
     study_data: str = Field(
         "", max_length=500, description="What the reported numbers of `steps` were measured on."
@@ -59,8 +73,32 @@ class StudyIn(BaseModel):
     )
 
 
-_SCHEMA = StudyIn.model_json_schema(ref_template="#/components/schemas/{model}")
-_SCHEMA.pop("$defs")  # they are among the schemas of the answers
+_REFERENCE = "#/components/schemas/"
+_SCHEMA = StudyIn.model_json_schema(ref_template=_REFERENCE + "{model}")
+_DEFINITIONS = _SCHEMA.pop("$defs")
+_OF_SWEEPS = (Sweep, Search, Ladder)
+"""All others are among the schemas of the answers."""
+
+
+def _whole(schema: Any) -> Any:
+    """Return a schema with those of sweeps in the place of what refers to them."""
+    if isinstance(schema, list):
+        return [_whole(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    name = str(schema.get("$ref", "")).removeprefix(_REFERENCE)
+    if name in {model.__name__ for model in _OF_SWEEPS}:
+        return _whole(_DEFINITIONS[name])
+    return {key: _whole(one) for key, one in schema.items()}
+
+
+_EXAMPLE = {
+    "sweep": {
+        "base": EXAMPLE_SPEC,
+        "space": {"optimizer.lr": [0.1, 0.01], "training.batch_size": [16, 32]},
+        "seeds": 2,
+    }
+}
 
 
 async def _read_study(request: Request) -> StudyIn:
@@ -69,6 +107,8 @@ async def _read_study(request: Request) -> StudyIn:
 
 
 def _parsed(document: object) -> StudyIn:
+    if isinstance(document, dict) and isinstance(document.get("sweep"), dict):
+        document = {**document, "sweep": as_sweep(document["sweep"])}
     try:
         study = StudyIn.model_validate(document)
     except ValidationError as error:
@@ -76,10 +116,13 @@ def _parsed(document: object) -> StudyIn:
         raise InvalidInput.of(
             *(field_error(item, [str(part) for part in item["loc"]]) for item in found)
         ) from error
+    _check_sweep(study)
     runs = study.runs or []
+    if study.sweep is not None:
+        return study
     if study.steps is None:
         if study.runs is None:
-            raise InvalidInput.of(FieldError("runs", None, "given, or `steps`"))
+            raise InvalidInput.of(FieldError("runs", None, "given, or `steps`, or `sweep`"))
         if study.study_data:
             expected = "left out in a study without steps"
             raise InvalidInput.of(FieldError("study_data", study.study_data[:80], expected))
@@ -95,11 +138,18 @@ def _parsed(document: object) -> StudyIn:
     return study
 
 
-@router.post(
-    "",
-    status_code=201,
-    openapi_extra=described_as(_SCHEMA, {"name": "Frozen or fine-tuned", "runs": [EXAMPLE_SPEC]}),
-)
+def _check_sweep(study: StudyIn) -> None:
+    """Refuse a study without a name, or with more than a sweep has."""
+    if study.sweep is None:
+        if not study.name.strip():
+            raise InvalidInput.of(FieldError("name", study.name, "given"))
+        return
+    for key in ("runs", "steps", "study_data", "substitute", "published"):
+        if getattr(study, key):
+            raise InvalidInput.of(FieldError(key, "given", "left out beside `sweep`"))
+
+
+@router.post("", status_code=201, openapi_extra=described_as(_whole(_SCHEMA), _EXAMPLE))
 def create(
     response: Response,
     study: Annotated[StudyIn, Depends(_read_study)],
@@ -107,9 +157,26 @@ def create(
     settings: SettingsDep,
     bell: BellDep,
     owner: Owner,
-) -> StudyOut:
+    dry_run: Annotated[
+        bool, Query(description="Of a sweep: launch nothing, answer how many runs it makes.")
+    ] = False,
+) -> StudyOut | LaunchPreviewOut:
     """Launch runs together, all or none; of a study with steps, those of the first ones."""
-    if study.steps is not None:
+    if dry_run:
+        response.status_code = 200
+        return _preview(store, settings, study)
+    if study.sweep is not None:
+        row = submit_sweep(
+            store,
+            settings,
+            bell,
+            study.sweep,
+            study.name.strip(),
+            owner=owner,
+            note=study.note,
+            priority=study.priority,
+        )
+    elif study.steps is not None:
         row = submit_recipe(
             store,
             settings,
@@ -133,6 +200,21 @@ def create(
         )
     response.headers["location"] = f"/api/v1/studies/{row.id}"
     return study_out(row, run_outs(store, runs_by_ids(store, row.run_ids)))
+
+
+def _preview(store: Store, settings: Settings, study: StudyIn) -> LaunchPreviewOut:
+    if study.sweep is None:
+        remedy = "Specs are checked by POST /api/v1/spec/validate."
+        raise InvalidInput.of(FieldError("dry_run", True, "left out without `sweep`", remedy))
+    expansion = checked_sweep(store, settings, study.sweep)
+    return LaunchPreviewOut(
+        name=study.name.strip() or study_name(expansion),
+        kind=study.sweep.kind,
+        runs_total=expansion.count,
+        summary=count_words(expansion),
+        fields=expansion.paths,
+        names=expansion.names,
+    )
 
 
 @router.get("")

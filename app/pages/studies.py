@@ -164,7 +164,7 @@ def _run(run: StepRunOut, runs: Mapping[int, RunRow]) -> StepRunView:
     row = None if run.run is None else runs[run.run]
     origin = ""
     if run.step is not None and run.metric is not None:
-        origin = f"Begins with the spec of {BestOf(run.step, run.metric).words()}"
+        origin = f"Begins with the spec of {BestOf(run.step, run.metric, run.rank).words()}"
         if run.chosen is not None:
             value = next(one.value for one in run.values if one.run == run.chosen)
             origin += f": run {run.chosen}, {runs[run.chosen].name}, {_number(run.metric, value)}"
