@@ -8,7 +8,7 @@ from __future__ import annotations
 import typer
 from typer.core import TyperGroup
 
-from tuneboard.commands import after, datasets, jobs, local, recipes, runs, serve, wishes
+from tuneboard.commands import after, datasets, jobs, local, recipes, runs, serve, sweep, wishes
 
 
 class _Group(TyperGroup):
@@ -36,6 +36,7 @@ app = typer.Typer(
 app.command()(serve.up)
 app.command()(serve.demo)
 app.command()(runs.submit)
+app.command()(sweep.sweep)
 app.command(name="runs")(runs.list_runs)
 app.command()(runs.show)
 app.command()(runs.compare)

@@ -137,6 +137,10 @@ class Client(CompareCalls, JobCalls, RunCalls, StudyCalls):
         """Return the address of the page that compares some runs."""
         return f"{self.url}/compare?" + "&".join(f"run={run_id}" for run_id in run_ids)
 
+    def study_address(self, study_id: int) -> str:
+        """Return the address of a study's page."""
+        return f"{self.url}/studies/{study_id}"
+
     def run_address(self, run_id: int) -> str:
         """Return the address of a run's page."""
         return f"{self.url}/runs/{run_id}"

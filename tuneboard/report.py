@@ -89,6 +89,22 @@ def waiting_lines(study: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def search_lines(study: Mapping[str, Any]) -> list[str]:
+    """Return how far a study's search is, and its best trial; nothing of another study."""
+    search = study["sweep"]["search"] if study["sweep"] else None
+    if search is None:
+        return []
+    how = f"{search['sampler']}, {search['metric']}"
+    lines = [f"Search ({how}): {search['ended']} of {search['budget']} trials have ended."]
+    if search["reason"]:
+        lines.append(f"It ended early: {search['reason']}")
+    best = search["best"]
+    if best is not None:
+        name = next((run["name"] for run in study["runs"] if run["id"] == best["run"]), "")
+        lines.append(f"Best: {best['value']:.4g}, run {best['run']}, {name}.")
+    return lines
+
+
 def vote_lines(study: Mapping[str, Any]) -> list[str]:
     """Return a line for what came of each vote of a study, with what was reported of it."""
     from trainer.published import Published

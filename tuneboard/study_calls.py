@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tuneboard.recipe import load_yaml
 from tuneboard.streaming import TERMINAL, StreamCalls, StreamedEvent
+from tuneboard.sweep import sweep_document
 
 _LOOK_S = 0.3
 _LOOK_AT_STUDY_S = 2.0  # a run of a later step may have begun beside those that are listened to
@@ -47,6 +50,31 @@ class StudyCalls(StreamCalls):
         if any(published):
             body["published"] = [one and dict(one) for one in published]
         return self._object("POST", "studies", json=body)
+
+    def sweep(
+        self,
+        sweep: Mapping[str, Any] | Path,
+        *,
+        name: str = "",
+        note: str = "",
+        priority: int = 0,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Launch many runs out of one spec, and return their study.
+
+        Args:
+            sweep: `base`, `space`, `kind` and so on, by itself or as a file of the command line
+                holds it; or the path of such a file.
+            name: Of the study; made from what is swept where left out.
+            note: Of the study.
+            priority: Of every run; higher is claimed earlier.
+            dry_run: Launch nothing; return `runs_total`, `names` and `summary` instead.
+        """
+        given = load_yaml(sweep) if isinstance(sweep, Path) else sweep
+        around = {"name": name, "note": note, "priority": priority}
+        body = {**sweep_document(given), **{key: one for key, one in around.items() if one}}
+        params = {"dry_run": True} if dry_run else {}
+        return self._object("POST", "studies", json=body, params=params)
 
     def recipes(self) -> list[dict[str, Any]]:
         """Return the recipes: published studies, ready to launch."""

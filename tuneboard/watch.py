@@ -177,7 +177,12 @@ def watch_study(client: Client, study_id: int) -> dict[str, Any]:
 
 
 def went_well(study: Mapping[str, Any]) -> bool:
-    """Tell whether all runs of a study succeeded and no step was skipped or failed."""
+    """Tell whether all runs of a study succeeded and no step was skipped or failed.
+
+    Trials of a search may be pruned or fail: one that has a value is enough.
+    """
+    if study["sweep"] is not None and study["sweep"]["search"] is not None:
+        return study["sweep"]["search"]["best"] is not None
     return all(run["status"] == "succeeded" for run in study["runs"]) and not any(
         step["reason"] for step in study["steps"]
     )
