@@ -16,6 +16,7 @@ TORCH_FREE_TRAINER = {
     "trainer.cells",
     "trainer.parsing",
     "trainer.spec",
+    "trainer.data_sections",
     "trainer.events",
     "trainer.planning",
     "trainer.published",

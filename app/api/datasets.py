@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.answers import CatalogueEntryOut, DatasetOut, DatasetsOut, SampleOut, SamplesOut
+from app.dataset_cut import cut_of
 from app.dependencies import (
     BellDep,
     DatasetDep,
@@ -23,9 +23,17 @@ from app.dependencies import (
 )
 from app.images import THUMBNAIL_PX, image_url, ready_manifest
 from app.outputs import dataset_out
+from app.removal import freed_bytes, remove_dataset
 from app.submit import add_dataset
-from app.uploads import receive_archive, receive_body, register_upload, uploads_dir
-from store.datasets import delete_dataset, list_datasets
+from app.uploads import receive_archive, receive_body, register_upload
+from store.dataset_changes import (
+    DESCRIPTION_LIMIT,
+    TITLE_LIMIT,
+    dataset_use,
+    describe_dataset,
+    rename_dataset,
+)
+from store.datasets import list_datasets
 from store.rows import DatasetRow
 from trainer.datasets.catalogue import catalogue_entries
 from trainer.datasets.manifest import NO_CLASS, Item, Manifest
@@ -55,6 +63,54 @@ class DatasetIn(BaseModel):
     labelled: bool = Field(
         True, description="False: a folder whose images have no classes, to be classified."
     )
+
+
+class DatasetChange(BaseModel):
+    """What to change of a dataset; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, max_length=64, description="Specs may still say the old one.")
+    title: str | None = Field(None, max_length=TITLE_LIMIT)
+    description: str | None = Field(None, max_length=DESCRIPTION_LIMIT)
+
+
+class DatasetUseOut(BaseModel):
+    """What a dataset is used for, and what it takes."""
+
+    runs: int = Field(description="On it, of whatever state.")
+    live_runs: list[int] = Field(description="The first of those that have not ended.")
+    live_total: int = Field(description="While there are any, it cannot be deleted.")
+    freed_bytes: int = Field(description="What deleting it frees: our copy of its images.")
+
+
+class CutIn(BaseModel):
+    """A cut, in the fields of a spec's `dataset` section; see the reference."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    train_split: str | None = None
+    validation_split: str | None = None
+    test_split: str | None = None
+    validation_fraction: float | None = None
+    validation_count: int | None = None
+    test_fraction: float | None = None
+    test_count: int | None = None
+    train_count: int | None = None
+    rest: str | None = None
+    split_seed: int | None = None
+
+
+class CutOut(BaseModel):
+    """What a cut gives."""
+
+    classes: list[str]
+    counts: dict[str, list[int]] = Field(description="Split: images of each class.")
+    totals: dict[str, int]
+    fingerprints: dict[str, str] = Field(
+        description="Split: equal for runs that can be compared image by image on it."
+    )
+    launch: str = Field(description="Address of the launch form, filled with this cut.")
 
 
 @router.get("")
@@ -176,13 +232,45 @@ def show(dataset: DatasetDep) -> DatasetOut:
     return dataset_out(dataset)
 
 
+@router.patch("/{name}", dependencies=[JsonBody])
+def change(dataset: DatasetDep, wanted: DatasetChange, store: StoreDep) -> DatasetOut:
+    """Rename or describe a dataset; its runs go with it, and its old name still leads to it."""
+    row = describe_dataset(store, dataset.name, title=wanted.title, description=wanted.description)
+    if wanted.name is not None:
+        row = rename_dataset(store, row.name, wanted.name)
+    return dataset_out(row)
+
+
+@router.get("/{name}/use")
+def use(dataset: DatasetDep, store: StoreDep, settings: SettingsDep) -> DatasetUseOut:
+    """Tell which runs use a dataset, and what deleting it would free."""
+    found = dataset_use(store, dataset.name)
+    return DatasetUseOut(
+        runs=found.runs,
+        live_runs=list(found.live),
+        live_total=found.live_total,
+        freed_bytes=freed_bytes(settings, dataset),
+    )
+
+
+@router.get("/{name}/cut")
+def cut(dataset: DatasetDep, settings: SettingsDep, wanted: Annotated[CutIn, Query()]) -> CutOut:
+    """Tell how many images of each class a cut gives; nothing is copied or changed."""
+    manifest = ready_manifest(settings, dataset)
+    found = cut_of(manifest, dataset.name, wanted.model_dump())
+    return CutOut(
+        classes=list(manifest.classes),
+        counts={split: list(numbers) for split, numbers in found.counts.items()},
+        totals=found.totals,
+        fingerprints=dict(found.fingerprints),
+        launch=f"/launch?{found.launch_query}",
+    )
+
+
 @router.delete("/{name}", status_code=204)
 def remove(store: StoreDep, settings: SettingsDep, name: DatasetName) -> None:
     """Remove a dataset and our copy of its images; 409 while queued or running runs use it."""
-    row = delete_dataset(store, name)
-    shutil.rmtree(settings.dataset_dir(row.id), ignore_errors=True)
-    if row.kind == "upload":
-        (uploads_dir(settings) / row.source).unlink(missing_ok=True)
+    remove_dataset(store, settings, name)
 
 
 @router.get("/{name}/samples")

@@ -104,3 +104,32 @@ def class_counts_figure(classes: Sequence[str], counts: Mapping[str, Sequence[in
             "Images per class", axis("", **named_ticks(classes)), axis("Images"), barmode="group"
         ),
     }
+
+
+def short_sides_figure(bins: Sequence[Sequence[int]]) -> Figure | None:
+    """Return bars: images by their shorter side; None where nobody measured.
+
+    Args:
+        bins: From, up to (0: without end) so many pixels, and how many images.
+    """
+    if not bins:
+        return None
+    labels = [f"{low} to {high - 1}" if high else f"{low} and more" for low, high, _ in bins]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "name": "images",
+                "x": list(range(len(labels))),
+                "y": [count for _, _, count in bins],
+                "marker": {"color": COLOURS[0]},
+                "hovertemplate": "%{y} images",
+            }
+        ],
+        "layout": layout(
+            "Images by their shorter side",
+            axis("Pixels", **named_ticks(labels)),
+            axis("Images"),
+            showlegend=False,
+        ),
+    }

@@ -1,38 +1,32 @@
-"""The Datasets pages: the list, adding one, one dataset's images and counts, removing it."""
+"""The Datasets page: the list, and the ways to add one; `dataset.py` shows a single one."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from fastapi import APIRouter, Request
+from fastapi import Path as PathPart
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.answers import DatasetOut, RunOut
-from app.dependencies import BellDep, DatasetDep, DatasetName, Owner, SettingsDep, StoreDep
-from app.figures.bars import class_counts_figure
-from app.figures.style import Figure
-from app.images import image_url, ready_manifest
-from app.outputs import dataset_out, run_outs
+from app.answers import DatasetOut
+from app.api.uploads import UploadOut, upload_out
+from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
+from app.outputs import dataset_out
 from app.pages.templating import render
+from app.resumable import find, list_open, remove
 from app.security import CheckedForm, check_form_token
 from app.submit import add_dataset
-from app.uploads import receive_archive, register_upload, uploads_dir
+from app.uploads import receive_archive, register_upload
 from store.database import Store
-from store.datasets import delete_dataset, list_datasets
-from store.rows import DatasetRow
-from store.runs import list_runs
+from store.datasets import list_datasets
 from store.settings import Settings
 from trainer.datasets.catalogue import CatalogueEntry, catalogue_entries
-from trainer.errors import Conflict, FieldError, TuneboardError
+from trainer.errors import FieldError, TuneboardError
 
-IMAGES_PER_CLASS = 8
-CLASSES_SHOWN = 20
-RUNS_SHOWN = 20
 KINDS = ("catalogue", "folder", "upload")
-SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 router = APIRouter(include_in_schema=False)
 
@@ -66,35 +60,13 @@ class DatasetsPage:
     forms: Mapping[str, AddForm]
     """By kind: catalogue, folder, upload."""
     upload_limit_bytes: int
+    uploads: tuple[UploadOut, ...]
+    """The owner's unfinished ones."""
     section: str = "datasets_page"
-
-
-@dataclass(frozen=True)
-class Sample:
-    """An image to show."""
-
-    path: str
-    split: str
-    image: str
-
-
-@dataclass(frozen=True)
-class DatasetPage:
-    """What `pages/dataset.html` shows."""
-
-    dataset: DatasetOut
-    figure: Figure
-    samples: tuple[tuple[str, tuple[Sample, ...]], ...]
-    """Class name and some of its images."""
-    runs: tuple[RunOut, ...]
-    sizes: Mapping[str, Mapping[str, int]]
-    problem: str = ""
-    section: str = "datasets_page"
-    split_names: Mapping[str, str] = field(default_factory=lambda: SPLIT_NAMES)
 
 
 def datasets_context(
-    store: Store, settings: Settings, forms: Mapping[str, AddForm] | None = None
+    store: Store, settings: Settings, owner: str, forms: Mapping[str, AddForm] | None = None
 ) -> DatasetsPage:
     """Gather the datasets, and the forms as filled in."""
     rows = list_datasets(store)
@@ -105,37 +77,25 @@ def datasets_context(
         roots=tuple(str(root) for root in settings.data_roots),
         forms={kind: (forms or {}).get(kind, AddForm()) for kind in KINDS},
         upload_limit_bytes=settings.upload_limit_bytes,
-    )
-
-
-def dataset_context(
-    store: Store, settings: Settings, row: DatasetRow, problem: str = ""
-) -> DatasetPage:
-    """Gather what is known of a dataset."""
-    dataset = dataset_out(row)
-    return DatasetPage(
-        dataset=dataset,
-        figure=class_counts_figure(
-            dataset.classes,
-            {SPLIT_NAMES.get(split, split): counts for split, counts in dataset.counts.items()},
-        ),
-        samples=_samples(settings, row) if row.status == "ready" else (),
-        runs=tuple(run_outs(store, list_runs(store, dataset=row.name, limit=RUNS_SHOWN).rows)),
-        sizes=row.summary.get("sizes", {}),
-        problem=problem,
+        uploads=tuple(upload_out(settings, one) for one in list_open(settings, owner)),
     )
 
 
 @router.get("/datasets", name="datasets_page")
-def datasets(request: Request, store: StoreDep, settings: SettingsDep) -> HTMLResponse:
+def datasets(
+    request: Request, store: StoreDep, settings: SettingsDep, owner: Owner
+) -> HTMLResponse:
     """Show the datasets and the ways to add one."""
-    return render(request, "pages/datasets.html", datasets_context(store, settings))
+    return render(request, "pages/datasets.html", datasets_context(store, settings, owner))
 
 
 @router.get("/parts/datasets", name="datasets_live")
-def datasets_live(request: Request, store: StoreDep, settings: SettingsDep) -> HTMLResponse:
+def datasets_live(
+    request: Request, store: StoreDep, settings: SettingsDep, owner: Owner
+) -> HTMLResponse:
     """Show the list alone, for a page that is already open."""
-    return render(request, "partials/datasets_live.html", datasets_context(store, settings))
+    page = datasets_context(store, settings, owner)
+    return render(request, "partials/datasets_live.html", page)
 
 
 @router.post("/datasets", name="dataset_add")
@@ -152,10 +112,32 @@ def add(
     kind = "catalogue" if typed.get("kind") == "catalogue" else "folder"
     name = typed.get("name", "").strip()
     try:
-        add_dataset(store, settings, bell, name, kind, typed.get("source", "").strip(), owner=owner)
+        add_dataset(
+            store,
+            settings,
+            bell,
+            name,
+            kind,
+            typed.get("source", "").strip(),
+            owner=owner,
+            labelled=typed.get("labelled") != "no",
+        )
     except TuneboardError as error:
-        return _refused(request, store, settings, kind, typed, error)
+        return _refused(request, store, settings, owner, kind, typed, error)
     return RedirectResponse(request.app.url_path_for("dataset_page", name=name), 303)
+
+
+@router.post("/datasets/uploads/{upload_id}/remove", name="upload_remove")
+def remove_upload(
+    request: Request,
+    upload_id: Annotated[str, PathPart(min_length=1, max_length=64)],
+    settings: SettingsDep,
+    owner: Owner,
+    _form: CheckedForm,
+) -> Response:
+    """Remove an unfinished upload and what has arrived of it."""
+    remove(settings, find(settings, upload_id, owner).id)
+    return RedirectResponse(request.app.url_path_for("datasets_page"), 303)
 
 
 @router.post("/datasets/upload", name="dataset_upload")
@@ -173,56 +155,29 @@ async def upload(
         received = await receive_archive(request, settings, check)
         name = received.fields.get("name", "").strip()
         await run_in_threadpool(
-            register_upload, store, settings, bell, received, name=name, owner=owner
+            register_upload,
+            store,
+            settings,
+            bell,
+            received,
+            name=name,
+            owner=owner,
+            labelled=received.fields.get("labelled") != "no",
         )
     except TuneboardError as error:
         if error.status not in {409, 422}:
             raise
-        return await run_in_threadpool(_refused, request, store, settings, "upload", typed, error)
+        return await run_in_threadpool(
+            _refused, request, store, settings, owner, "upload", typed, error
+        )
     return RedirectResponse(request.app.url_path_for("dataset_page", name=name), 303)
-
-
-@router.get("/datasets/{name}", name="dataset_page")
-def dataset(
-    request: Request, store: StoreDep, settings: SettingsDep, row: DatasetDep
-) -> HTMLResponse:
-    """Show a dataset."""
-    return render(request, "pages/dataset.html", dataset_context(store, settings, row))
-
-
-@router.get("/parts/datasets/{name}", name="dataset_live")
-def dataset_live(
-    request: Request, store: StoreDep, settings: SettingsDep, row: DatasetDep
-) -> HTMLResponse:
-    """Show the parts that change, for a page that is already open."""
-    return render(request, "partials/dataset_live.html", dataset_context(store, settings, row))
-
-
-@router.post("/datasets/{name}/delete", name="dataset_delete")
-def delete(
-    request: Request,
-    store: StoreDep,
-    settings: SettingsDep,
-    row: DatasetDep,
-    name: DatasetName,
-    _form: CheckedForm,
-) -> Response:
-    """Remove a dataset, or say which runs still need it."""
-    try:
-        removed = delete_dataset(store, name)
-    except Conflict as error:
-        page = dataset_context(store, settings, row, str(error))
-        return render(request, "pages/dataset.html", page, error.status)
-    shutil.rmtree(settings.dataset_dir(removed.id), ignore_errors=True)
-    if removed.kind == "upload":
-        (uploads_dir(settings) / removed.source).unlink(missing_ok=True)
-    return RedirectResponse(request.app.url_path_for("datasets_page"), 303)
 
 
 def _refused(
     request: Request,
     store: Store,
     settings: Settings,
+    owner: str,
     kind: str,
     typed: Mapping[str, str],
     error: TuneboardError,
@@ -232,24 +187,5 @@ def _refused(
     placed = tuple(item for item in error.errors if item.field in beside)
     problem = "" if placed else str(error)
     form = AddForm(typed, placed, problem)
-    page = datasets_context(store, settings, {kind: form})
+    page = datasets_context(store, settings, owner, {kind: form})
     return render(request, "pages/datasets.html", page, error.status)
-
-
-def _samples(settings: Settings, row: DatasetRow) -> tuple[tuple[str, tuple[Sample, ...]], ...]:
-    """Return some images of each of the first classes; none where the list is gone."""
-    from trainer.datasets.thumbnails import sample_items  # Pillow comes with it
-
-    try:
-        manifest = ready_manifest(settings, row)
-    except TuneboardError:
-        return ()
-    by_class: dict[int, list[Sample]] = {}
-    for split, item in sample_items(manifest, IMAGES_PER_CLASS):
-        by_class.setdefault(item.label, []).append(
-            Sample(item.path, SPLIT_NAMES.get(split, split), image_url(row, item.path))
-        )
-    return tuple(
-        (manifest.classes[label], tuple(found))
-        for label, found in sorted(by_class.items())[:CLASSES_SHOWN]
-    )

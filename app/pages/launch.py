@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from app.dataset_cut import CUT_FIELDS
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.forms import default_values, spec_data
 from app.launch_bases import Base, find_base, run_base
@@ -42,9 +43,18 @@ def launch(
         typed = Typed(base.values, priority=base.priority)
     if dataset:
         values = typed.values if typed else default_values()
-        typed = Typed({**values, "dataset.name": dataset})
+        typed = Typed({**values, "dataset.name": dataset, **_cut(request)})
     page = launch_context(store, settings, typed, base=base)
     return render(request, "pages/launch.html", page)
+
+
+def _cut(request: Request) -> dict[str, str]:
+    """Return the fields of a cut that a dataset's page asks for."""
+    return {
+        f"dataset.{name}": request.query_params[f"dataset.{name}"][:20]
+        for name in CUT_FIELDS
+        if f"dataset.{name}" in request.query_params
+    }
 
 
 @router.post("/launch", name="launch_submit")

@@ -14,6 +14,7 @@ from app.pages.compare_specs import router as compare_specs
 from app.pages.compare_time import router as compare_time
 from app.pages.compare_verdict import router as compare_verdict
 from app.pages.compare_vote import router as compare_vote
+from app.pages.dataset import router as dataset
 from app.pages.datasets import router as datasets
 from app.pages.exports import router as exports
 from app.pages.launch import router as launch
@@ -42,6 +43,7 @@ for part in (
     compare_verdict,
     compare_vote,
     datasets,
+    dataset,
     exports,
     studies,
     workers,

@@ -11,10 +11,19 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from store.database import Store
-from store.datasets import beat_preparation, claim_preparation, get_dataset, list_datasets
+from store.datasets import (
+    beat_preparation,
+    claim_preparation,
+    dataset_failed,
+    dataset_ready,
+    get_dataset,
+    list_datasets,
+    register_dataset,
+)
 from store.settings import Settings
 from tests.app.pages import check, figure_of, page, send, text_of, texts, token
 from tests.seeding import Seeded
+from trainer.datasets.prepare import prepare
 
 
 def archive(**files: bytes) -> bytes:
@@ -58,7 +67,7 @@ def test_progress_of_a_preparation_is_shown(
     assert "checking images" in text_of(soup)
 
 
-def test_a_dataset_shows_classes_counts_images_and_skipped_files(
+def test_a_dataset_shows_classes_counts_sizes_and_images(
     client: TestClient, seeded: Seeded
 ) -> None:
     soup = page(client, "/datasets/digits")
@@ -69,10 +78,167 @@ def test_a_dataset_shows_classes_counts_images_and_skipped_files(
     assert images[0]["loading"] == "lazy"
     shown = client.get(images[0]["src"])
     assert (shown.status_code, shown.headers["content-type"]) == (200, "image/webp")
-    assert "3/advert.gif" in text_of(soup)
+    sizes = soup.find(attrs={"aria-label": "Image sizes"})
+    assert texts(sizes.select("tbody tr")) == ["8 × 8 px 90"]
+    assert figure_of(soup, "short-sides")["data"][0]["y"] == [90]
     assert "network from scratch may win" in text_of(soup.select_one(".notice"))
     assert get_fingerprint(soup)
+    tabs = soup.select(".tabs a")
+    assert texts(tabs)[:3] == ["Overview", "Images 90", "Try a cut"]
+    assert [tab["href"] for tab in tabs if tab.get("aria-current")] == ["/datasets/digits"]
+    for tab in tabs:
+        page(client, tab["href"])
+
+
+def test_skipped_files_are_named_with_the_reason(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, "/datasets/digits?view=files")
+    assert "3/advert.gif" in text_of(soup.find(attrs={"aria-label": "Skipped files"}))
+
+
+def test_runs_that_used_it_are_listed(client: TestClient, seeded: Seeded) -> None:
+    soup = page(client, "/datasets/digits?view=runs")
     assert len(soup.select('#dataset-region a[href^="/runs/"]')) == 8
+    assert "No runs yet" in text_of(page(client, "/datasets/flowers?view=runs"))
+
+
+def test_images_come_page_by_page_of_a_split_and_a_class(
+    client: TestClient, seeded: Seeded
+) -> None:
+    soup = page(client, "/datasets/digits?view=images")
+    assert text_of(soup.find(id="grid-title")) == "90 images"
+    assert len(soup.select(".samples-grid img")) == 60
+    assert "Page 1 of 2" in text_of(soup.select_one(".pager"))
+    second = page(client, soup.find("a", rel="next")["href"])
+    assert len(second.select(".samples-grid img")) == 30
+    assert second.find("a", rel="prev")
+    one = page(client, "/datasets/digits?view=images&split=train&label=3")
+    assert {image["alt"][:2] for image in one.select(".samples-grid img")} == {"3:"}
+    assert one.select_one("#grid-label option[selected]").text == "3"
+    assert "view=images&split=train&label=3" in one.find(id="dataset-region")["data-live"]
+    assert "No image is in that" in text_of(page(client, "/datasets/digits?view=images&split=val"))
+    assert len(page(client, "/datasets/digits?view=images&page=999").select(".samples img")) == 30
+    page(client, "/datasets/digits?view=nothing", 422)
+
+
+def test_a_cut_is_tried_without_copying_and_fills_the_launch_form(
+    client: TestClient, seeded: Seeded
+) -> None:
+    soup = page(client, "/datasets/digits?view=cut&validation_fraction=0.5&split_seed=7")
+    table = soup.find(attrs={"aria-label": "Images per class of this cut"})
+    first = table.select_one("tbody tr")
+    assert texts(first.find_all("td")) == ["40", "50"]
+    assert "split seed 7" in text_of(table.caption)
+    assert len(figure_of(soup, "cut-counts")["data"]) == 2
+    launch = page(client, soup.find("a", string="Launch a run with it")["href"])
+    assert launch.find(attrs={"name": "dataset.validation_fraction"})["value"] == "0.5"
+    assert launch.find(attrs={"name": "dataset.split_seed"})["value"] == "7"
+    assert launch.select_one('[name="dataset.name"] option[selected]')["value"] == "digits"
+
+
+def test_a_cut_that_cannot_be_is_refused_beside_its_field(
+    client: TestClient, seeded: Seeded
+) -> None:
+    soup = page(client, "/datasets/digits?view=cut&validation_fraction=2", 422)
+    field = soup.find(id="cut-validation_fraction")
+    assert (field["aria-invalid"], field["value"]) == ("true", "2")
+    assert not soup.find("a", string="Launch a run with it")
+    soup = page(client, "/datasets/digits?view=cut&validation_count=89", 422)
+    assert "between 10" in text_of(soup.find(id="cut-validation_count-error"))
+
+
+def test_a_dataset_is_renamed_and_described(
+    client: TestClient, store: Store, seeded: Seeded
+) -> None:
+    soup = page(client, "/datasets/digits?view=settings")
+    assert soup.find(id="edit-name")["value"] == "digits"
+    fields = {"name": "numbers", "title": "Written numbers", "description": "By hand.\nSmall."}
+    answer = send(client, "/datasets/digits/edit", **fields)
+    assert answer.headers["location"] == "/datasets/numbers?view=settings&saved=1"
+    soup = page(client, answer.headers["location"])
+    assert "Saved." in text_of(soup)
+    assert "By hand. Small." in text_of(soup.select_one(".dataset-description"))
+    assert "Called before digits" in text_of(page(client, "/datasets/numbers"))
+    assert text_of(page(client, "/datasets/digits").h1) == "Written numbers"
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "told"), [("No Name!", 422, "edit-name-error"), ("flowers", 409, None)]
+)
+def test_a_refused_name_keeps_what_was_typed(
+    client: TestClient, seeded: Seeded, name: str, status: int, told: str | None
+) -> None:
+    answer = send(client, "/datasets/digits/edit", name=name, title="New", description="Words")
+    assert answer.status_code == status
+    soup = BeautifulSoup(answer.text, "html.parser")
+    check(soup)
+    assert soup.find(id="edit-name")["value"] == name
+    assert soup.find(id="edit-description").text == "Words"
+    assert soup.find(id=told) if told else "already" in text_of(soup.select_one(".notice-bad"))
+
+
+def test_deleting_says_first_what_it_frees_and_who_needs_it(
+    client: TestClient, seeded: Seeded
+) -> None:
+    soup = page(client, "/datasets/digits?view=settings")
+    used = text_of(soup.find(id="delete-title").parent)
+    assert "have not ended need it" in used
+    assert not soup.find("button", string="Delete digits")
+    soup = page(client, "/datasets/flowers?view=settings")
+    assert "It frees" in text_of(soup.find(id="delete-title").parent)
+    assert soup.find("button", string="Delete flowers")
+
+
+def test_a_preparation_is_stopped_and_one_that_failed_tried_again(
+    client: TestClient, store: Store
+) -> None:
+    row = register_dataset(store, "digits", "catalogue", "digits", "local")
+    assert dataset_failed(store, row.id, {"title": "No", "detail": "No room.", "remedy": ""})
+    form = page(client, "/datasets/digits").find("button", string="Try again").parent
+    again = {tag["name"]: tag["value"] for tag in form.find_all("input")}
+    assert client.post(form["action"], data=again).status_code == 303
+    assert get_dataset(store, "digits").status == "preparing"
+    form = page(client, "/datasets/digits").find("button", string="Stop and remove").parent
+    assert send(client, form["action"]).status_code == 303
+    assert list_datasets(store) == []
+
+
+def test_an_unfinished_upload_is_shown_and_removed(client: TestClient, settings: Settings) -> None:
+    body = {"name": "insects", "filename": "insects.zip", "size_bytes": 200}
+    url = client.post("/api/v1/uploads", json=body).json()["url"]
+    piece = {"content-type": "application/octet-stream", "upload-offset": "0"}
+    client.patch(url, content=b"PK\x03\x04" + b"x" * 46, headers=piece)
+    listed = page(client, "/datasets").select_one(".upload")
+    assert "insects.zip" in text_of(listed)
+    assert listed.progress["value"] == "0.2500"
+    assert send(client, listed.form["action"]).status_code == 303
+    assert not page(client, "/datasets").select(".upload")
+    assert client.get(url).status_code == 404
+
+
+def test_a_collection_is_shown_without_classes(
+    client: TestClient, store: Store, settings: Settings
+) -> None:
+    folder = settings.data_roots[0] / "photos"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes(picture())
+    fields = {"kind": "folder", "name": "photos", "source": str(folder), "labelled": "no"}
+    assert send(client, "/datasets", **fields).status_code == 303
+    row = get_dataset(store, "photos")
+    assert not row.labelled
+    into = settings.dataset_dir(row.id)
+    manifest = prepare(
+        "folder", str(folder), "photos", into, roots=settings.data_roots, labelled=False
+    )
+    assert dataset_ready(store, row.id, manifest.fingerprint, manifest.summary())
+    soup = page(client, "/datasets/photos")
+    assert "tuneboard predict RUN --dataset photos" in text_of(soup)
+    assert not soup.find(id="class-counts")
+    assert len(soup.select(".samples img")) == 2
+    assert texts(soup.select(".tabs a"))[:2] == ["Overview", "Images 2"]
+    assert "Try a cut" not in text_of(soup.select_one(".tabs"))
+    assert len(page(client, "/datasets/photos?view=images").select(".samples-grid img")) == 2
+    assert "photos" in text_of(page(client, "/datasets"))
 
 
 def get_fingerprint(soup: BeautifulSoup) -> str:

@@ -9,9 +9,9 @@ const refresh = refresher(() => region().dataset.live);
 
 listen({ topics: ["datasets"] }, { datasets: take });
 
-document.getElementById("upload-form")?.addEventListener("submit", ({ target }) => {
-  target.querySelector("[data-upload-note]").hidden = false;
-});
+for (const form of document.querySelectorAll("form[data-auto-submit]")) {
+  form.addEventListener("change", () => form.checkValidity() && form.requestSubmit());
+}
 
 let isFirst = true;
 
