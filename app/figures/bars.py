@@ -106,14 +106,14 @@ def class_counts_figure(classes: Sequence[str], counts: Mapping[str, Sequence[in
     }
 
 
-def short_sides_figure(bins: Sequence[Sequence[int]]) -> Figure | None:
-    """Return bars: images by their shorter side; None where nobody measured.
+def short_sides_figure(bins: Sequence[Sequence[int]]) -> Figure:
+    """Return bars: images by their shorter side.
 
     Args:
         bins: From, up to (0: without end) so many pixels, and how many images.
     """
     if not bins:
-        return None
+        return empty_figure("Images by their shorter side", "Nobody measured them.")
     labels = [f"{low} to {high - 1}" if high else f"{low} and more" for low, high, _ in bins]
     return {
         "data": [

@@ -195,7 +195,7 @@ def dataset_context(
         return replace(
             page,
             figure=class_counts_figure(dataset.classes, counts) if dataset.classes else None,
-            sides_figure=short_sides_figure(dataset.measures.get("short_sides", ())),
+            sides_figure=_sides_figure(dataset),
             sizes=row.summary.get("sizes", {}),
             samples=_samples(settings, row) if is_ready else (),
         )
@@ -279,6 +279,13 @@ def delete(
         )
         return render(request, "pages/dataset.html", page, error.status)
     return RedirectResponse(request.app.url_path_for("datasets_page"), 303)
+
+
+def _sides_figure(dataset: DatasetOut) -> Figure | None:
+    """Return how large images are, where they are not all alike."""
+    if dataset.measures.get("distinct", 0) < 2:
+        return None
+    return short_sides_figure(dataset.measures["short_sides"])
 
 
 def _tabs(dataset: DatasetOut, use: DatasetUse) -> tuple[Tab, ...]:

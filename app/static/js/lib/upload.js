@@ -22,7 +22,7 @@ export function keyOf({ name, size, lastModified }) {
 
 /** A dataset's name made from a file's: lower case, without what a name cannot have. */
 export function nameFrom(filename) {
-  const stem = filename.replace(/\.zip$/i, "").toLowerCase().normalize("NFKD");
+  const stem = filename.replace(/\.zip$/i, "").toLowerCase().normalize("NFKD").replace(/\p{M}+/gu, "");
   return stem.replace(/[^a-z0-9._-]+/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, 64).replace(/-+$/, "");
 }
 
