@@ -321,7 +321,8 @@ class WorkerOut(BaseModel):
     started_at: float
     heartbeat_at: float
     age_s: float = Field(description="Seconds since it was last heard of.")
-    draining: bool
+    draining: bool = Field(description="Takes nothing new, as it says itself.")
+    drain_requested: bool = Field(description="Whether somebody asked for that.")
     details: dict[str, Any]
 
 

@@ -25,7 +25,7 @@ from app.answers import (
 )
 from app.sampling import kept_indices
 from app.steps import step_outs, sweep_out
-from app.study_answers import StudyOut
+from app.study_answers import BestOut, StudyOut
 from store.database import Store
 from store.evaluations import evaluations
 from store.labels import Labels, labels
@@ -42,7 +42,8 @@ from store.rows import (
 )
 from store.runs import queue_places
 from store.series import summaries
-from store.workers import list_workers
+from store.study_results import RESULT, Member
+from store.workers import get_worker, list_workers
 from trainer.published import Published
 
 WORKERS_SHOWN_S = 600.0  # silent ones stay visible for a while, so that a crash is noticed
@@ -138,8 +139,12 @@ def _job_progress(row: JobRow) -> JobProgress | None:
     return JobProgress(what=str(told.get("what", "")), done=told["done"], total=told["total"])
 
 
-def study_out(row: StudyRow, runs: list[RunOut]) -> StudyOut:
-    """Return a study as the API shows it."""
+def study_out(row: StudyRow, runs: list[RunOut], best: Member | None = None) -> StudyOut:
+    """Return a study as the API shows it.
+
+    Args:
+        best: Its best run; where left out, that of `runs`.
+    """
     return StudyOut(
         id=row.id,
         name=row.name,
@@ -148,6 +153,10 @@ def study_out(row: StudyRow, runs: list[RunOut]) -> StudyOut:
         created_at=row.created_at,
         counts=row.counts,
         is_over=row.is_over,
+        stopped_at=row.stopped_at,
+        ended_at=row.ended_at,
+        best=_best(runs) if best is None else _best_out(best.run_id, best.name, best.accuracy),
+        webhook=row.webhook_url,
         runs=runs,
         steps=step_outs(row),
         sweep=None if row.sweep is None else sweep_out(row.sweep),
@@ -193,6 +202,18 @@ def workers_out(store: Store) -> list[WorkerOut]:
     return [WorkerOut(**vars(row), age_s=max(0.0, now - row.heartbeat_at)) for row in rows]
 
 
+def worker_out(store: Store, worker_id: str) -> WorkerOut:
+    """Return a worker heard of, however long ago.
+
+    Raises:
+        NotFound: If there is none of that id.
+    """
+    row = get_worker(store, worker_id)
+    with store.read() as conn:
+        now = store.now(conn)
+    return WorkerOut(**vars(row), age_s=max(0.0, now - row.heartbeat_at))
+
+
 def _run(
     row: RunRow, metrics: dict[str, MetricOut], place: QueuePlace | None, put_on: Labels
 ) -> RunOut:
@@ -230,6 +251,19 @@ def _run(
         event_seq=row.event_seq,
         url=f"/runs/{row.id}",
     )
+
+
+def _best(runs: Sequence[RunOut]) -> BestOut | None:
+    known = [(run, run.metrics[RESULT].best) for run in runs if RESULT in run.metrics]
+    found = [(accuracy, -run.id, run.name) for run, accuracy in known if accuracy is not None]
+    if not found:
+        return None
+    accuracy, number, name = max(found)
+    return _best_out(-number, name, accuracy)
+
+
+def _best_out(run_id: int, name: str, accuracy: float | None) -> BestOut:
+    return BestOut(run=run_id, name=name, best_val_accuracy=accuracy or 0.0)
 
 
 def _log_line(row: EventRow) -> LogLine:

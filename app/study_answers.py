@@ -100,6 +100,14 @@ class LaunchPreviewOut(BaseModel):
     names: list[str] = Field(description="Of the runs known before; of a ladder, its probes.")
 
 
+class BestOut(BaseModel):
+    """The run of a study with the best accuracy on the validation images."""
+
+    run: int
+    name: str
+    best_val_accuracy: float
+
+
 class StudyOut(BaseModel):
     """Runs launched together, or step by step."""
 
@@ -110,6 +118,10 @@ class StudyOut(BaseModel):
     created_at: float
     counts: dict[str, int] = Field(description="Runs by status.")
     is_over: bool = Field(description="Whether all runs have ended and no more will be launched.")
+    stopped_at: float | None = Field(description="When somebody stopped it.")
+    ended_at: float | None = Field(description="When its last run had ended.")
+    best: BestOut | None = Field(description="Its best run so far.")
+    webhook: str = Field(description="Told when the study ends; empty: nobody is.")
     runs: list[RunOut] = Field(description="In order of creation; left empty in lists.")
     steps: list[StepOut] = Field(description="Empty where all runs were launched at once.")
     sweep: SweepOut | None = Field(description="Null where the runs were given one by one.")
@@ -117,9 +129,39 @@ class StudyOut(BaseModel):
 
 
 class StudiesOut(BaseModel):
-    """All studies, newest first."""
+    """A page of studies, newest first."""
 
     studies: list[StudyOut]
+    next_cursor: str | None = Field(description="Send as `cursor` for the next page.")
+
+
+class SeedsOut(BaseModel):
+    """What came of asking for more seeds."""
+
+    added: int = Field(description="Runs.")
+    study: StudyOut
+
+
+class DeliveryOut(BaseModel):
+    """Something told to a webhook, and what came of each try."""
+
+    id: int
+    event: Literal["study.ended", "run.ended", "test"]
+    run: int | None
+    state: Literal["queued", "sending", "delivered", "failed"]
+    created_at: float
+    due_at: float = Field(description="Not tried before.")
+    finished_at: float | None
+    outcomes: list[dict[str, Any]] = Field(description="Of each try: at, status, error, seconds.")
+
+
+class WebhookOut(BaseModel):
+    """Who is told of a study, and the newest deliveries first."""
+
+    url: str = Field(description="Empty: nobody is told.")
+    each_run: bool
+    secret: str = Field(description="Signs what is told, as X-Tuneboard-Signature.")
+    deliveries: list[DeliveryOut]
 
 
 class RecipeRunOut(BaseModel):

@@ -19,6 +19,8 @@ from store.runs import create_run
 from store.settings import Settings
 from store.steps import Begun, advance
 from store.studies import create_study
+from store.study_ends import note_ends
+from store.webhooks import NO_WEBHOOK, Webhook
 from trainer.datasets.catalogue import catalogue_entries, catalogue_entry
 from trainer.errors import FieldError, InvalidInput, NotFound, nearest
 from trainer.parsing import parse_spec
@@ -81,12 +83,14 @@ def submit_study(
     note: str = "",
     priority: int = 0,
     published: Sequence[Published | None] = (),
+    webhook: Webhook = NO_WEBHOOK,
 ) -> StudyRow:
     """Queue a run for each spec, all or none, and return their study.
 
     Args:
         specs: Each as JSON or YAML would hold it.
         published: What was reported of each run; empty: of none.
+        webhook: Told when the study ends; see `store.webhooks.checked_webhook`.
 
     Raises:
         InvalidInput: With the errors of every spec, under `runs.0`, `runs.1`, …
@@ -103,7 +107,16 @@ def submit_study(
     if errors:
         raise InvalidInput.of(*errors)
     datasets = [registered(store, name, owner) for name in {s.dataset.name for s in parsed}]
-    study = create_study(store, name, owner, parsed, note, priority=priority, published=published)
+    study = create_study(
+        store,
+        name,
+        owner,
+        parsed,
+        note,
+        priority=priority,
+        published=published,
+        webhook=webhook,
+    )
     for dataset in datasets:
         mind_failure(store, dataset)
     ring(bell, datasets)
@@ -123,8 +136,14 @@ def submit_recipe(
     small: bool = False,
     substitute: bool = False,
     seeds: int = 1,
+    note: str = "",
+    webhook: Webhook = NO_WEBHOOK,
 ) -> StudyRow:
     """Queue a recipe's runs, or its first steps' runs; all or none; see `trainer.planning.plan`.
+
+    Args:
+        note: In place of the recipe's own.
+        webhook: Told when the study ends.
 
     Raises:
         InvalidInput: If the dataset is unknown, or a spec does not allow what is asked for.
@@ -137,7 +156,15 @@ def submit_recipe(
     title = recipe.name + (", small scale" if small else "")
     if recipe.has_steps:
         return _submit_steps(
-            store, settings, bell, title, planned, owner=owner, note=recipe.note, priority=priority
+            store,
+            settings,
+            bell,
+            title,
+            planned,
+            owner=owner,
+            note=note or recipe.note,
+            priority=priority,
+            webhook=webhook,
         )
     runs = launchable(planned)
     return submit_study(
@@ -147,9 +174,10 @@ def submit_recipe(
         title,
         [run.spec.model_dump(mode="json") for run in runs],
         owner=owner,
-        note=recipe.note,
+        note=note or recipe.note,
         priority=priority,
         published=[run.published for run in runs],
+        webhook=webhook,
     )
 
 
@@ -163,6 +191,8 @@ def cancel_run(store: Store, bell: Rings, run_id: int) -> RunRow:
     run = request_cancel(store, run_id)
     if run.study_id is not None and run.is_terminal:
         _ring_for(bell, advance(store, run.study_id))
+        if note_ends(store, run.study_id):
+            bell.ring_interactive()
     return run
 
 
@@ -176,6 +206,7 @@ def _submit_steps(
     owner: str,
     note: str,
     priority: int,
+    webhook: Webhook,
 ) -> StudyRow:
     errors: dict[tuple[str, str], FieldError] = {}
     for place, step in enumerate(steps):
@@ -191,7 +222,9 @@ def _submit_steps(
         raise InvalidInput.of(*errors.values())
     names = {option.spec.dataset.name for step in steps for option in step.options}
     datasets = [registered(store, known, owner) for known in sorted(names)]
-    study = create_study(store, name, owner, note=note, priority=priority, steps=steps)
+    study = create_study(
+        store, name, owner, note=note, priority=priority, steps=steps, webhook=webhook
+    )
     for dataset in datasets:
         mind_failure(store, dataset)
     ring(bell, datasets)

@@ -12,6 +12,7 @@ from store.database import Store
 from store.rows import StudyRow
 from store.settings import Settings
 from store.studies import create_study
+from store.webhooks import NO_WEBHOOK, Webhook
 from trainer.errors import FieldError, InvalidInput
 from trainer.spec import ExperimentSpec
 from trainer.sweeps.expand import Expansion, expand
@@ -56,11 +57,13 @@ def submit_sweep(
     owner: str,
     note: str = "",
     priority: int = 0,
+    webhook: Webhook = NO_WEBHOOK,
 ) -> StudyRow:
     """Queue a sweep's runs, its first step's, or its search; all or nothing.
 
     Args:
         name: Of the study; made from what is swept where left out.
+        webhook: Told when the study ends.
 
     Raises:
         InvalidInput: With the path of each wrong field, below `sweep`.
@@ -77,6 +80,7 @@ def submit_sweep(
         priority=priority,
         steps=expansion.steps,
         sweep=expansion,
+        webhook=webhook,
     )
     for dataset in datasets:
         mind_failure(store, dataset)

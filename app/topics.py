@@ -1,17 +1,18 @@
-"""What the Runs, Datasets and Workers pages hear: whole rows, again when they have changed."""
+"""What pages hear beside the events of runs: whole rows, again when they have changed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from app.outputs import dataset_out, run_outs, workers_out
 from store.database import Store
 from store.datasets import list_datasets
+from store.notices import ended_lately
 from store.run_list import existing_ids
 from store.runs import list_runs, runs_by_ids
 
-TOPICS = ("runs", "datasets", "workers")
+TOPICS = ("runs", "datasets", "workers", "notices")
 RUNS_WATCHED = 100  # newest runs on a board; active ones are on it whatever their age
 GONE_KEPT = 1_000
 
@@ -35,8 +36,7 @@ class Board:
             there = existing_ids(store, others) if others else frozenset()
             deleted = [str(run_id) for run_id in others if run_id not in there]
             return self._take(rows, deleted)
-        read = _read_datasets if self.topic == "datasets" else _read_workers
-        rows = read(store)
+        rows = _READERS[self.topic](store)
         return self._take(rows, [key for key in self._rows if key not in rows])
 
     def frame_since(self, version: int) -> bytes:
@@ -93,3 +93,23 @@ def _read_datasets(store: Store) -> dict[str, bytes]:
 
 def _read_workers(store: Store) -> dict[str, bytes]:
     return {row.id: row.model_dump_json().encode() for row in workers_out(store)}
+
+
+def _read_notices(store: Store) -> dict[str, bytes]:
+    return {
+        f"{one.kind} {one.id} {one.at}": json.dumps(
+            {
+                "key": f"{one.kind} {one.id} {one.at:.3f}",
+                **vars(one),
+                "url": f"/{'studies' if one.kind == 'study' else 'runs'}/{one.id}",
+            }
+        ).encode()
+        for one in ended_lately(store)
+    }
+
+
+_READERS: Mapping[str, Callable[[Store], dict[str, bytes]]] = {
+    "datasets": _read_datasets,
+    "workers": _read_workers,
+    "notices": _read_notices,
+}

@@ -20,7 +20,7 @@ from store.steps import add_steps, steps_of
 from store.sweeps import add_sweep, sweeps_of
 from store.tables import RUNS, STUDIES, STUDY_STEPS, SWEEPS
 from store.values import is_id
-from store.webhooks import Webhook
+from store.webhooks import NO_WEBHOOK, Webhook
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
 from trainer.published import Published
 from trainer.spec import ExperimentSpec
@@ -50,7 +50,7 @@ def create_study(
     priority: int = 0,
     published: Sequence[Published | None] = (),
     steps: Sequence[PlannedStep] = (),
-    webhook: Webhook = Webhook(),  # noqa: B008 - frozen
+    webhook: Webhook = NO_WEBHOOK,
     sweep: Expansion | None = None,
 ) -> StudyRow:
     """Create a study and queue a run for each spec, or its first steps' runs; all or nothing.
@@ -178,6 +178,35 @@ def change_study(
     if values:
         with store.write() as conn:
             conn.execute(update(STUDIES).where(STUDIES.c.id == study_id).values(**values))
+    return get_study(store, study_id)
+
+
+def extend_study(
+    store: Store,
+    study_id: int,
+    specs: Sequence[ExperimentSpec],
+    *,
+    owner: str,
+    priority: int = 0,
+    published: Sequence[Published | None] = (),
+) -> StudyRow:
+    """Queue further runs of a study, all or none.
+
+    Raises:
+        NotFound: If there is none of that id.
+    """
+    get_study(store, study_id)
+    with store.write() as conn:
+        for spec, known in zip(specs, published or [None] * len(specs), strict=True):
+            add_run(
+                conn,
+                store,
+                spec,
+                owner=owner,
+                study_id=study_id,
+                priority=priority,
+                published=known,
+            )
     return get_study(store, study_id)
 
 

@@ -37,6 +37,9 @@ class Webhook:
     """Tell of the end of each run as well."""
 
 
+NO_WEBHOOK = Webhook()
+
+
 def checked_webhook(
     url: str, *, each_run: bool = False, hosts: Collection[str] = (), field: str = "webhook"
 ) -> Webhook:
@@ -53,7 +56,7 @@ def checked_webhook(
     """
     url = url.strip()
     if not url:
-        return Webhook()
+        return NO_WEBHOOK
     wrong = ""
     if len(url) > URL_LIMIT:
         wrong = f"at most {URL_LIMIT} characters"

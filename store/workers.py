@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import delete, select, update
 
@@ -54,6 +55,21 @@ def request_drain(store: Store, worker_id: str, drain: bool = True) -> WorkerRow
             .values(drain_requested=drain)
             .returning(*WORKERS.c)
         ).one_or_none()
+    return _found(row, worker_id)
+
+
+def get_worker(store: Store, worker_id: str) -> WorkerRow:
+    """Return a worker.
+
+    Raises:
+        NotFound: If no worker of that id has been heard of.
+    """
+    with store.read() as conn:
+        row = conn.execute(select(WORKERS).where(WORKERS.c.id == worker_id)).one_or_none()
+    return _found(row, worker_id)
+
+
+def _found(row: Any, worker_id: str) -> WorkerRow:
     if row is None:
         raise NotFound(f"There is no worker {worker_id}.", "`tuneboard workers` lists them.")
     return WorkerRow(**row._mapping)

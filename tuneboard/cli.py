@@ -8,7 +8,19 @@ from __future__ import annotations
 import typer
 from typer.core import TyperGroup
 
-from tuneboard.commands import after, datasets, jobs, local, recipes, runs, serve, sweep, wishes
+from tuneboard.commands import (
+    after,
+    datasets,
+    jobs,
+    local,
+    recipes,
+    runs,
+    serve,
+    studies,
+    sweep,
+    wishes,
+    workers,
+)
 
 
 class _Group(TyperGroup):
@@ -52,6 +64,9 @@ app.command()(local.train)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(recipes.app, name="recipes")
+app.add_typer(studies.app, name="studies")
+app.add_typer(workers.app, name="workers")
+app.add_typer(workers.queue, name="queue")
 
 
 @app.command()

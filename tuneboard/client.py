@@ -17,6 +17,7 @@ import httpx
 from trainer.errors import TuneboardError
 from trainer.parsing import yaml_data
 from tuneboard.after_calls import JobCalls
+from tuneboard.care_calls import CareCalls
 from tuneboard.compare_calls import CompareCalls
 from tuneboard.problems import field_errors_of
 from tuneboard.recipe import as_mapping, load_yaml
@@ -26,7 +27,7 @@ from tuneboard.study_calls import StudyCalls
 _LOOK_S = 0.3
 
 
-class Client(CompareCalls, JobCalls, RunCalls, StudyCalls):
+class Client(CareCalls, CompareCalls, JobCalls, RunCalls, StudyCalls):
     """A connection to one Tuneboard; also a context manager.
 
     Every method raises:

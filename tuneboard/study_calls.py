@@ -30,6 +30,8 @@ class StudyCalls(StreamCalls):
         priority: int = 0,
         published: Sequence[Mapping[str, Any] | None] = (),
         study_data: str = "",
+        webhook: str = "",
+        webhook_runs: bool = False,
     ) -> dict[str, Any]:
         """Launch runs that belong together, and return the study with its runs.
 
@@ -41,12 +43,16 @@ class StudyCalls(StreamCalls):
             priority: Of every run; higher is claimed earlier.
             published: What was reported of each run elsewhere; empty: of none.
             study_data: What the reported numbers of `steps` were measured on.
+            webhook: Address that is told when the study ends.
+            webhook_runs: Tell it of the end of each run as well.
         """
         body: dict[str, Any] = {"name": name, "note": note, "priority": priority}
         if steps:
             body |= {"steps": [dict(step) for step in steps], "study_data": study_data}
         else:
             body["runs"] = [dict(run) for run in runs]
+        if webhook:
+            body |= {"webhook": webhook, "webhook_runs": webhook_runs}
         if any(published):
             body["published"] = [one and dict(one) for one in published]
         return self._object("POST", "studies", json=body)
@@ -93,6 +99,9 @@ class StudyCalls(StreamCalls):
         scale: str = "full",
         substitute: bool = False,
         seeds: int = 1,
+        note: str = "",
+        webhook: str = "",
+        webhook_runs: bool = False,
     ) -> dict[str, Any]:
         """Launch a recipe's runs, and return their study.
 
@@ -104,6 +113,9 @@ class StudyCalls(StreamCalls):
             substitute: Networks whose weights come with a package in place of those whose weights
                 are downloaded.
             seeds: How often each run is repeated, with the seeds after its own.
+            note: In place of the recipe's.
+            webhook: Address that is told when the study ends.
+            webhook_runs: Tell it of the end of each run as well.
         """
         body = {
             "dataset": dataset,
@@ -111,6 +123,9 @@ class StudyCalls(StreamCalls):
             "scale": scale,
             "substitute": substitute,
             "seeds": seeds,
+            "note": note,
+            "webhook": webhook,
+            "webhook_runs": webhook_runs,
         }
         return self._object("POST", f"recipes/{quote(name, safe='')}/launch", json=body)
 

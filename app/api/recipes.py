@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.runs import NOTE_LIMIT
+from app.api.studies import WEBHOOK_WORDS
 from app.dependencies import BellDep, JsonBody, Owner, SettingsDep, StoreDep
 from app.outputs import run_outs, study_out
 from app.study_answers import RecipeOut, RecipeRunOut, RecipesOut, RecipeStepOut, StudyOut
 from app.submit import submit_recipe
 from store.runs import runs_by_ids
+from store.webhooks import URL_LIMIT, checked_webhook
 from trainer.planning import SEEDS
 from trainer.recipes import Recipe, load_recipe, load_recipes
 
@@ -48,6 +51,9 @@ class LaunchIn(BaseModel):
         le=SEEDS[1],
         description="How often each run is repeated, with the seeds after its own.",
     )
+    note: str = Field("", max_length=NOTE_LIMIT, description="In place of the recipe's.")
+    webhook: str = Field("", max_length=URL_LIMIT, description=WEBHOOK_WORDS)
+    webhook_runs: bool = Field(False, description="Tell the webhook of each run's end as well.")
 
 
 @router.get("")
@@ -84,6 +90,10 @@ def launch(
         small=how.scale == "small",
         substitute=how.substitute,
         seeds=how.seeds,
+        note=how.note,
+        webhook=checked_webhook(
+            how.webhook, each_run=how.webhook_runs, hosts=settings.webhook_hosts
+        ),
     )
     response.headers["location"] = f"/api/v1/studies/{row.id}"
     return study_out(row, run_outs(store, runs_by_ids(store, row.run_ids)))

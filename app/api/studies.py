@@ -17,10 +17,13 @@ from app.study_answers import LaunchPreviewOut, StudiesOut, StudyOut
 from app.submit import submit_recipe, submit_study
 from app.sweeps import checked_sweep, count_words, study_name, submit_sweep
 from store.database import Store
+from store.rows import StudyRow
 from store.runs import runs_by_ids
 from store.settings import Settings
-from store.studies import get_study, list_studies
+from store.studies import State, find_studies, get_study
+from store.study_results import best_by_study
 from store.values import ID_LIMIT
+from store.webhooks import URL_LIMIT, checked_webhook
 from trainer.errors import FieldError, InvalidInput
 from trainer.published import Published
 from trainer.recipes import as_recipe
@@ -28,8 +31,11 @@ from trainer.steps import STEPS_LIMIT
 from trainer.sweeps.file import Ladder, Search, Sweep, as_sweep
 
 RUNS_LIMIT = 1_000
+WEBHOOK_WORDS = "Address of http or https that is told when the study ends; empty: nobody is."
 
 router = APIRouter(prefix="/studies", tags=["studies"])
+
+StudyId = Annotated[int, Path(ge=1, le=ID_LIMIT, description="The study's number.", examples=[1])]
 
 
 class StudyIn(BaseModel):
@@ -66,6 +72,8 @@ class StudyIn(BaseModel):
         False,
         description="Launch what the runs of `steps` name as their `substitute` in place of them.",
     )
+    webhook: str = Field("", max_length=URL_LIMIT, description=WEBHOOK_WORDS)
+    webhook_runs: bool = Field(False, description="Tell the webhook of each run's end as well.")
     published: list[Published | None] = Field(
         default_factory=list,
         max_length=RUNS_LIMIT,
@@ -165,6 +173,9 @@ def create(
     if dry_run:
         response.status_code = 200
         return _preview(store, settings, study)
+    webhook = checked_webhook(
+        study.webhook, each_run=study.webhook_runs, hosts=settings.webhook_hosts
+    )
     if study.sweep is not None:
         row = submit_sweep(
             store,
@@ -175,6 +186,7 @@ def create(
             owner=owner,
             note=study.note,
             priority=study.priority,
+            webhook=webhook,
         )
     elif study.steps is not None:
         row = submit_recipe(
@@ -185,6 +197,7 @@ def create(
             owner=owner,
             priority=study.priority,
             substitute=study.substitute,
+            webhook=webhook,
         )
     else:
         row = submit_study(
@@ -197,9 +210,10 @@ def create(
             note=study.note,
             priority=study.priority,
             published=study.published,
+            webhook=webhook,
         )
     response.headers["location"] = f"/api/v1/studies/{row.id}"
-    return study_out(row, run_outs(store, runs_by_ids(store, row.run_ids)))
+    return whole(store, row)
 
 
 def _preview(store: Store, settings: Settings, study: StudyIn) -> LaunchPreviewOut:
@@ -218,13 +232,29 @@ def _preview(store: Store, settings: Settings, study: StudyIn) -> LaunchPreviewO
 
 
 @router.get("")
-def index(store: StoreDep) -> StudiesOut:
-    """List the newest studies, without their runs."""
-    return StudiesOut(studies=[study_out(row, []) for row in list_studies(store)])
+def index(
+    store: StoreDep,
+    q: Annotated[str, Query(max_length=200, description="Part of name or note, or id.")] = "",
+    owner: Annotated[str, Query(max_length=200)] = "",
+    state: Annotated[State, Query(description="Those that go on, have ended, were stopped.")] = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+    cursor: Annotated[str, Query(max_length=20)] = "",
+) -> StudiesOut:
+    """List studies without their runs, newest first."""
+    page = find_studies(store, text=q, owner=owner, state=state, limit=limit, cursor=cursor)
+    best = best_by_study(store, [row.id for row in page.rows])
+    return StudiesOut(
+        studies=[study_out(row, [], best.get(row.id)) for row in page.rows],
+        next_cursor=page.next_cursor,
+    )
 
 
 @router.get("/{study_id}")
-def show(store: StoreDep, study_id: Annotated[int, Path(ge=1, le=ID_LIMIT)]) -> StudyOut:
+def show(store: StoreDep, study_id: StudyId) -> StudyOut:
     """Return a study with its runs, in order of creation."""
-    row = get_study(store, study_id)
+    return whole(store, get_study(store, study_id))
+
+
+def whole(store: Store, row: StudyRow) -> StudyOut:
+    """Return a study with its runs."""
     return study_out(row, run_outs(store, runs_by_ids(store, row.run_ids)))

@@ -23,6 +23,9 @@ from app.pages.run_wishes import router as run_wishes
 from app.pages.runs import router as runs
 from app.pages.runs_selected import router as runs_selected
 from app.pages.studies import router as studies
+from app.pages.study import router as study
+from app.pages.study_analysis import router as study_analysis
+from app.pages.study_forms import router as study_forms
 from app.pages.workers import router as workers
 
 router = APIRouter()
@@ -46,6 +49,9 @@ for part in (
     dataset,
     exports,
     studies,
+    study,
+    study_analysis,
+    study_forms,
     workers,
 ):
     router.include_router(part)

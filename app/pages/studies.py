@@ -1,206 +1,153 @@
-"""A study's page: what it is for, its steps, and its runs."""
+"""The Studies page: what was launched together, how far it is and what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse
 
 from app.dependencies import StoreDep
-from app.figures.compare import RUNS_LIMIT
-from app.pages.runs import RunsPage, RunsQuery, runs_context
 from app.pages.templating import render
-from app.steps import step_outs
-from app.study_answers import StepOut, StepRunOut, StepVoteOut
 from store.database import Store
-from store.rows import RunRow, StudyRow
-from store.runs import runs_by_ids
-from store.studies import get_study
-from store.values import ID_LIMIT
-from trainer.steps import BestOf
+from store.rows import TERMINAL_STATUSES, StudyRow
+from store.studies import State, find_studies, study_owners
+from store.study_results import Member, best_by_study
 
-CHIPS = {"waiting": "queued", "running": "running", "ended": "succeeded", "skipped": "warning"}
-SPLITS = {"val": "validation", "test": "test"}
+PAGE_SIZE = 25
 
 router = APIRouter(include_in_schema=False)
 
-StudyId = Annotated[int, Path(ge=1, le=ID_LIMIT)]
+
+@dataclass(frozen=True)
+class StudiesQuery:
+    """What the address asks for; the whole state of the page."""
+
+    q: str = ""
+    owner: str = ""
+    state: State = ""
+    cursor: str = ""
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it leaves out studies."""
+        return bool(self.q or self.owner or self.state)
+
+    def address(self, path: str, **changes: str) -> str:
+        """Return `path` with this query and `changes` to it."""
+        query = urlencode({key: value for key, value in {**vars(self), **changes}.items() if value})
+        return f"{path}?{query}" if query else path
 
 
 @dataclass(frozen=True)
-class ValueView:
-    """A run that could have been chosen, and its value."""
-
-    run: int
-    text: str
-    is_chosen: bool
-
-
-@dataclass(frozen=True)
-class StepRunView:
-    """A run of a step, launched or yet to be."""
-
-    number: int | None
-    name: str
-    status: str
-    origin: str
-    """What it begins with and changes; empty where it begins with no other run."""
-    values: tuple[ValueView, ...]
-
-
-@dataclass(frozen=True)
-class VoteView:
-    """A vote of runs."""
-
-    what: str
-    result: str
-    members: tuple[str, ...]
-    reported: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class StepView:
-    """A step as the page shows it."""
-
-    name: str
-    state: str
-    chip: str
-    waits: str
-    failing: str
-    reason: str
-    errors: tuple[str, ...]
-    runs: tuple[StepRunView, ...]
-    vote: VoteView | None
-
-
-@dataclass(frozen=True)
-class StepsPage:
-    """What `partials/study_steps.html` shows."""
+class StudyProgress:
+    """How far a study is."""
 
     study: StudyRow
-    steps: tuple[StepView, ...]
 
     @property
-    def is_voting(self) -> bool:
-        """Whether a vote is under way, of whose end no run tells."""
-        return any(step.vote is not None and step.state == "running" for step in self.steps)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyPage(RunsPage, StepsPage):
-    """What `pages/study.html` shows: a study's steps, and a list of its runs."""
+    def total(self) -> int:
+        """Runs that there are."""
+        return sum(self.study.counts.values())
 
     @property
-    def compare_query(self) -> str:
-        """The query that compares its runs."""
-        return urlencode([("run", run_id) for run_id in self.study.run_ids[:RUNS_LIMIT]])
+    def ended(self) -> int:
+        """Runs that have ended, well or not."""
+        return sum(self.study.counts.get(status, 0) for status in TERMINAL_STATUSES)
+
+    @property
+    def fraction(self) -> float:
+        """Share of the runs that have ended; steps that wait make it less than one."""
+        waiting = sum(not step.is_over and not step.run_ids for step in self.study.steps)
+        total = self.total + waiting
+        return self.ended / total if total else 0.0
+
+    @property
+    def state(self) -> str:
+        """One word: Running, Waiting, Stopped or Ended."""
+        if self.study.is_over:
+            return "Stopped" if self.study.stopped_at is not None else "Ended"
+        if self.study.stopped_at is not None:
+            return "Stopping"
+        is_at_work = any(self.study.counts.get(one) for one in ("running", *TERMINAL_STATUSES))
+        return "Running" if is_at_work else "Waiting"
+
+    @property
+    def chip(self) -> str:
+        """The look of the word."""
+        looks = {"Running": "running", "Waiting": "queued", "Stopping": "draining"}
+        if self.state in looks:
+            return looks[self.state]
+        if self.state == "Stopped":
+            return "cancelled"
+        return "warning" if self.study.counts.get("failed") else "succeeded"
+
+    @property
+    def words(self) -> str:
+        """How many runs are in which status."""
+        order = ("running", "queued", "paused", "succeeded", "failed", "cancelled")
+        counts = self.study.counts
+        return " · ".join(f"{counts[one]} {one}" for one in order if counts.get(one))
 
 
-@router.get("/studies/{study_id}", name="study_page")
-def study(request: Request, store: StoreDep, study_id: StudyId) -> HTMLResponse:
-    """Show a study."""
-    found = get_study(store, study_id)
-    listing = runs_context(store, RunsQuery(study=found.id))
-    page = StudyPage(**vars(listing), study=found, steps=step_views(store, found))
-    return render(request, "pages/study.html", page)
+@dataclass(frozen=True)
+class StudyLine(StudyProgress):
+    """A study in the list."""
+
+    best: Member | None
 
 
-@router.get("/parts/studies/{study_id}", name="study_steps")
-def study_steps(request: Request, store: StoreDep, study_id: StudyId) -> HTMLResponse:
-    """Show the steps alone, for a page that is already open."""
-    found = get_study(store, study_id)
-    page = StepsPage(found, step_views(store, found))
-    return render(request, "partials/study_steps.html", page)
+@dataclass(frozen=True)
+class StudiesPage:
+    """What `pages/studies.html` shows."""
+
+    query: StudiesQuery
+    lines: tuple[StudyLine, ...]
+    next_cursor: str | None
+    owners: tuple[str, ...]
+    section: str = "studies_page"
 
 
-def step_views(store: Store, found: StudyRow) -> tuple[StepView, ...]:
-    """Return a study's steps as its page shows them."""
-    if not found.steps:
-        return ()
-    runs = {run.id: run for run in runs_by_ids(store, found.run_ids)}
-    return tuple(_step(step, runs) for step in step_outs(found))
+def _query(
+    q: Annotated[str, Query(max_length=200)] = "",
+    owner: Annotated[str, Query(max_length=200)] = "",
+    state: State = "",
+    cursor: Annotated[str, Query(max_length=20)] = "",
+) -> StudiesQuery:
+    return StudiesQuery(q.strip(), owner, state, cursor)
 
 
-def _step(step: StepOut, runs: Mapping[int, RunRow]) -> StepView:
-    trouble = [
-        f"run {row.id} {'was cancelled' if row.status == 'cancelled' else row.status}"
-        for row in (runs[run.run] for run in step.runs if run.run is not None)
-        if row.status in {"failed", "cancelled"}
-    ]
-    if step.vote is not None and step.state == "ended" and step.vote.result is None:
-        trouble.append("its vote failed")
-    waits = f"Waits for {', '.join(step.after)}." if step.after else "Waits for no other step."
-    return StepView(
-        name=step.name,
-        state=step.state,
-        chip="warning" if step.state == "ended" and trouble else CHIPS[step.state],
-        waits=waits,
-        failing=_failing(step, trouble),
-        reason=step.reason,
-        errors=tuple(error["message"] for error in step.errors),
-        runs=tuple(_run(run, runs) for run in step.runs),
-        vote=None if step.vote is None else _vote(step.vote),
+Asked = Annotated[StudiesQuery, Depends(_query)]
+
+
+def studies_context(store: Store, query: StudiesQuery) -> StudiesPage:
+    """Gather the studies that `query` asks for."""
+    page = find_studies(
+        store,
+        text=query.q,
+        owner=query.owner,
+        state=query.state,
+        cursor=query.cursor,
+        limit=PAGE_SIZE,
+    )
+    best = best_by_study(store, [row.id for row in page.rows])
+    return StudiesPage(
+        query=query,
+        lines=tuple(StudyLine(row, best.get(row.id)) for row in page.rows),
+        next_cursor=page.next_cursor,
+        owners=tuple(study_owners(store)),
     )
 
 
-def _failing(step: StepOut, trouble: list[str]) -> str:
-    """Return what happens if something fails, or what happened when it did."""
-    stops = step.when_failed == "stop"
-    if trouble:
-        then = "it says to stop then" if stops else "later steps go on with what succeeded"
-        return f"In this step, {', '.join(trouble)}; {then}."
-    if step.state in {"ended", "skipped"}:
-        return ""
-    what = "its vote fails" if step.vote else "one of its runs fails or is cancelled"
-    then = "the steps that wait for it are skipped" if stops else "later steps go on without it"
-    return f"If {what}, {then}."
+@router.get("/studies", name="studies_page")
+def studies(request: Request, store: StoreDep, query: Asked) -> HTMLResponse:
+    """Show the studies."""
+    return render(request, "pages/studies.html", studies_context(store, query))
 
 
-def _run(run: StepRunOut, runs: Mapping[int, RunRow]) -> StepRunView:
-    row = None if run.run is None else runs[run.run]
-    origin = ""
-    if run.step is not None and run.metric is not None:
-        origin = f"Begins with the spec of {BestOf(run.step, run.metric, run.rank).words()}"
-        if run.chosen is not None:
-            value = next(one.value for one in run.values if one.run == run.chosen)
-            origin += f": run {run.chosen}, {runs[run.chosen].name}, {_number(run.metric, value)}"
-        origin += f". Changes {'; '.join(run.changes)}." if run.changes else ". Changes nothing."
-    return StepRunView(
-        number=run.run,
-        name=row.name if row else run.name,
-        status=row.status if row else "",
-        origin=origin,
-        values=tuple(
-            ValueView(one.run, _number(run.metric or "", one.value), one.run == run.chosen)
-            for one in run.values
-        ),
-    )
-
-
-def _vote(vote: StepVoteOut) -> VoteView:
-    how = f"ties to {vote.preferred}" if vote.method == "majority" else "of mean probabilities"
-    kind = "Majority vote" if vote.method == "majority" else "Vote"
-    what = f"{kind} of {', '.join(vote.voters)} on the {SPLITS[vote.split]} images, {how}."
-    if vote.left_out:
-        what += f" Left out, as they did not succeed: {_numbers(vote.left_out)}."
-    result = ""
-    members: tuple[str, ...] = ()
-    if vote.result is not None:
-        result = f"Accuracy {vote.result['accuracy']:.2%} on {vote.result['samples']} images"
-        members = tuple(
-            f"Run {one['run']} alone: {one['accuracy']:.2%}" for one in vote.result["members"]
-        )
-    reported = () if vote.published is None else vote.published.lines()
-    return VoteView(what, result, members, reported)
-
-
-def _number(metric: str, value: float) -> str:
-    return f"{value:.2%}" if metric.endswith("accuracy") else f"{value:.4g}"
-
-
-def _numbers(run_ids: list[int]) -> str:
-    return ", ".join(f"run {run_id}" for run_id in run_ids)
+@router.get("/parts/studies", name="studies_live")
+def studies_live(request: Request, store: StoreDep, query: Asked) -> HTMLResponse:
+    """Show the list alone, for a page that is already open."""
+    return render(request, "partials/studies_live.html", studies_context(store, query))

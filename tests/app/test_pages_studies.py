@@ -83,7 +83,7 @@ def test_it_shows_what_was_chosen_and_what_the_vote_came_to(client, store, setti
     assert jobs.job_succeeded(
         store, job, {"accuracy": 0.875, "samples": 360, "members": members, "file": "votes.csv"}
     )
-    assert "data-voting" in client.get(f"/studies/{study['id']}").text
+    assert "data-looks" in client.get(f"/studies/{study['id']}").text
     steps.advance(store)
     soup = page(client, f"/studies/{study['id']}")
     vote = text_of(soup.select("#study-steps > ol > li")[2])

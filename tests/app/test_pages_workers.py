@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import gzip
+import time
 from pathlib import Path
 
+from bs4 import Tag
 from fastapi.testclient import TestClient
 
 from app.pages.assets import asset, plotly_url
@@ -16,9 +18,19 @@ from app.pages.templating import (
     percent,
     script_json,
 )
+from store.database import Store
+from store.rows import WorkerRow
 from store.settings import Settings
-from tests.app.pages import page, text_of, texts
+from store.workers import beat
+from tests.app.pages import page, send, text_of, texts
 from tests.seeding import Seeded
+
+FACTS = {
+    "gpus": ["NVIDIA X"],
+    "cpus": 8,
+    "memory_bytes": 64 * 1024**3,
+    "versions": {"python": "3.12", "torch": "2.9.1"},
+}
 
 
 def test_without_workers_the_page_says_how_to_start_one(client: TestClient) -> None:
@@ -34,16 +46,57 @@ def test_workers_show_their_runs_and_the_queue_its_order(
     soup = page(client, "/workers")
     workers, queue = soup.find_all("table")
     rows = [texts(row.find_all(["th", "td"])) for row in workers.select("tbody tr")]
-    assert rows[0][1:4] == ["Busy", "cpu · 2 cores", "1 / 1"]
-    assert rows[0][4] == "growing 5 / 20"
+    assert rows[0][1:5] == ["Busy", "cpu · 2 cores", "–", "1 / 1"]
+    assert rows[0][5] == "growing 5 / 20"
     assert rows[1][1] == "Idle"
     waiting = [texts(row.find_all(["th", "td"])) for row in queue.select("tbody tr")]
     assert [row[:3] for row in waiting] == [
-        ["1", "waits for its turn", "its turn"],
-        ["2", "waits for photos", "dataset hymenoptera"],
+        ["1", "waits for its turn #8", "its turn"],
+        ["2", "waits for photos #9", "dataset hymenoptera"],
     ]
     assert "No training worker" not in text_of(soup)
     assert page(client, "/parts/workers").select_one("#workers-region")
+
+
+def test_a_worker_is_drained_and_resumed_without_scripts(
+    client: TestClient, store: Store, seeded: Seeded
+) -> None:
+    beat(store, WorkerRow("w9", "train", "gpu-box", 7, "cuda", 2, time.time(), details=FACTS))
+
+    def line() -> Tag:
+        rows = page(client, "/workers").select("tbody tr")
+        [found] = [row for row in rows if "gpu-box" in text_of(row)]
+        return found
+
+    assert "cuda · NVIDIA X · 8 CPUs" in text_of(line())
+    assert "64.0 GiB" in text_of(line())
+    assert "torch 2.9.1" in text_of(line())
+    assert line().button.text == "Drain"
+    assert send(client, line().form["action"], drain="yes").status_code == 303
+    assert "Draining" in text_of(line())
+    assert "Will hear at its next heartbeat." in text_of(line())
+    assert line().button.text == "Resume"
+    assert send(client, line().form["action"]).status_code == 303
+    assert "Idle" in text_of(line())
+    assert send(client, "/workers/w8/drain", drain="yes").status_code == 404
+
+
+def test_the_queue_is_moved_with_buttons_without_scripts(
+    client: TestClient, seeded: Seeded
+) -> None:
+    def order() -> list[str]:
+        return [row["data-queued"] for row in page(client, "/workers").select("[data-queued]")]
+
+    assert order() == ["8", "9"]
+    down = page(client, "/workers").select_one("#down-8")
+    assert (down["name"], down["value"]) == ("after", "9")
+    assert send(client, "/queue/move", run="8", after="9").status_code == 303
+    assert order() == ["9", "8"]
+    assert page(client, "/workers").select_one("#top-9").has_attr("disabled")
+    assert send(client, "/queue/move", run="8", before="9").headers["location"].endswith("#queue-8")
+    assert order() == ["8", "9"]
+    assert send(client, "/queue/move", run="x").status_code == 422
+    assert send(client, "/queue/move", run="1", before="9").status_code == 409
 
 
 def test_an_unknown_page_is_a_page_that_helps(client: TestClient) -> None:

@@ -27,3 +27,9 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+Webhook = Annotated[
+    str, typer.Option(help="Address of http or https that is told when the study ends.")
+]
+WebhookRuns = Annotated[
+    bool, typer.Option("--webhook-runs", help="Tell the webhook of each run's end as well.")
+]

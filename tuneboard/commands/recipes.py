@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tuneboard.commands.options import Json, Url
+from tuneboard.commands.options import Json, Url, Webhook, WebhookRuns
 
 app = typer.Typer(help="List, show and launch published studies.", invoke_without_command=True)
 
@@ -97,6 +97,9 @@ def run(
     seeds: Annotated[
         int, typer.Option(min=1, help="How often each run is repeated, with the next seeds.")
     ] = 1,
+    note: Annotated[str, typer.Option(help="Of the study, in place of the recipe's.")] = "",
+    webhook: Webhook = "",
+    webhook_runs: WebhookRuns = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the runs to their end.")] = False,
     url: Url = None,
 ) -> None:
@@ -112,7 +115,15 @@ def run(
 
     with Client(url) as client:
         study = client.launch_recipe(
-            name, dataset=dataset, epochs=epochs, scale=scale, substitute=substitute, seeds=seeds
+            name,
+            dataset=dataset,
+            epochs=epochs,
+            scale=scale,
+            substitute=substitute,
+            seeds=seeds,
+            note=note,
+            webhook=webhook,
+            webhook_runs=webhook_runs,
         )
         for launched in study["runs"]:
             typer.echo(f"{launched['id']}\t{client.run_address(launched['id'])}")

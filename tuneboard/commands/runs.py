@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneboard.commands.options import Json, Url
+from tuneboard.commands.options import Json, Url, Webhook, WebhookRuns
 
 if TYPE_CHECKING:
     from tuneboard.client import Client
@@ -24,6 +24,8 @@ def submit(
     name: Annotated[
         str | None, typer.Option(help="Name of the run, in place of the spec's.")
     ] = None,
+    webhook: Webhook = "",
+    webhook_runs: WebhookRuns = False,
     url: Url = None,
 ) -> None:
     """Launch the runs of spec files and print their numbers and addresses.
@@ -38,12 +40,15 @@ def submit(
     from tuneboard.watch import watch_runs, watch_study, went_well
 
     documents = [load_yaml(path) for path in specs]
+    if webhook and not any({"runs", "steps"} & document.keys() for document in documents):
+        raise typer.BadParameter("only a study tells a webhook; none of the files is one")
+    hook = {"webhook": webhook, "webhook_runs": webhook_runs}
     with Client(url) as client:
         launched: list[dict[str, Any]] = []
         studies: list[dict[str, Any]] = []
         for path, document in zip(specs, documents, strict=True):
             if {"runs", "steps"} & document.keys():
-                study = _launch_study(client, document, name, priority, path.stem)
+                study = _launch_study(client, document, name, priority, path.stem, hook)
                 studies.append(study)
             else:
                 launched.append(client.submit(document, name=name, priority=priority))
@@ -65,7 +70,12 @@ def submit(
 
 
 def _launch_study(
-    client: Client, document: dict[str, Any], name: str | None, priority: int, stem: str
+    client: Client,
+    document: dict[str, Any],
+    name: str | None,
+    priority: int,
+    stem: str,
+    hook: dict[str, Any],
 ) -> dict[str, Any]:
     from trainer.planning import launchable, plan
     from trainer.recipes import as_recipe
@@ -80,6 +90,7 @@ def _launch_study(
             note=recipe.note,
             priority=priority,
             study_data=recipe.study_data,
+            **hook,
         )
     planned = launchable(plan(recipe))
     return client.launch_study(
@@ -90,6 +101,7 @@ def _launch_study(
         published=[
             run.published.model_dump(mode="json") if run.published else None for run in planned
         ],
+        **hook,
     )
 
 

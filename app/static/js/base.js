@@ -2,6 +2,7 @@
 
 import { drawFigures, dropFigures, rethemeFigures } from "./charts.js";
 import { followFigureFiles } from "./figure-files.js";
+import { followNotices } from "./notices.js";
 
 const root = document.documentElement;
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -88,6 +89,7 @@ setUpTheme();
 setUpCopying();
 setUpConfirming();
 followFigureFiles();
+followNotices();
 showLocalTimes(document);
 paintSwatches(document);
 drawFigures();

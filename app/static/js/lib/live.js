@@ -4,9 +4,9 @@ import { SharedStream } from "./stream.js";
 
 const PING_MS = 20_000;
 
-/** Listen to runs ({id: last known seq}) and topics; `handlers` has run, runs, datasets, workers
-and state, each optional. */
-export function listen({ runs = {}, topics = [] }, handlers) {
+/** Listen to runs ({id: last known seq}) and topics; `handlers` has run, state and one a topic, each
+optional. `quiet` leaves the page's note about its connection alone. */
+export function listen({ runs = {}, topics = [], quiet = false }, handlers) {
   const { stream: path, liveWorker } = document.body.dataset;
   const url = new URL(path, location.href).href;
   const known = { ...runs };
@@ -16,7 +16,7 @@ export function listen({ runs = {}, topics = [] }, handlers) {
       known[message.event.run] = message.event.seq;
       handlers.run?.(message.event);
     } else if (message.type === "state") {
-      showState(message.state);
+      if (!quiet) showState(message.state);
       handlers.state?.(message.state);
     } else {
       handlers[message.type]?.(message.data);
@@ -47,12 +47,15 @@ function listenShared(script, url, wishes, receive) {
   });
 }
 
-/** A stream of our own, closed while the tab is hidden: other tabs need the connections. */
+let alone = null;
+
+/** A stream for this page alone, closed while the tab is hidden: other tabs need the connections. */
 function listenAlone(url, wishes, receive) {
-  const stream = new SharedStream(url, (_, message) => receive(message));
+  alone ??= new SharedStream(url, (take, message) => take(message));
+  const stream = alone;
   const follow = () => {
     if (document.hidden) stream.close();
-    else stream.subscribe("page", wishes());
+    else stream.subscribe(receive, wishes());
   };
   document.addEventListener("visibilitychange", follow);
   addEventListener("pagehide", () => stream.close());

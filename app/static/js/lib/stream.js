@@ -2,7 +2,7 @@
 
 import { Hub } from "./hub.js";
 
-const TOPICS = ["runs", "datasets", "workers"];
+const TOPICS = ["runs", "datasets", "workers", "notices"];
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
 /** Keep a stream open for the tabs of a hub; `deliver(tab, message)` hands messages over. */
