@@ -73,7 +73,7 @@ async def stream(
     request: Request,
     run: Annotated[list[int] | None, Query(description="Runs whose events to send.")] = None,
     topic: Annotated[
-        list[Literal["runs", "datasets", "workers"]] | None,
+        list[Literal["runs", "datasets", "workers", "notices"]] | None,
         Query(description="Lists of which to send changed rows."),
     ] = None,
     cursor: Annotated[
