@@ -60,6 +60,13 @@ class ErrorOut(BaseModel):
     remedy: str = ""
 
 
+class ContinuesOut(BaseModel):
+    """Which run another one continues."""
+
+    run: int
+    epoch: int = Field(description="Epochs that were taken over from it.")
+
+
 class RunOut(BaseModel):
     """A run: its spec, where it stands, and the figures of a leaderboard."""
 
@@ -94,6 +101,9 @@ class RunOut(BaseModel):
     elapsed_s: float | None = Field(description="Seconds of training, without queueing or gaps.")
     published: Published | None = Field(
         description="What a recipe's authors reported of this run; null outside recipes."
+    )
+    continues: ContinuesOut | None = Field(
+        description="The run with whose checkpoint and curves this one begins."
     )
     event_seq: int = Field(description="Number of the run's newest event; a cursor of the stream.")
     url: str = Field(examples=["/runs/1"])

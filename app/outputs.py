@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.answers import (
+    ContinuesOut,
     DatasetOut,
     ErrorOut,
     EvaluationOut,
@@ -248,6 +249,7 @@ def _run(
         pause_requested=row.pause_requested,
         elapsed_s=row.finished.get("elapsed_s", row.progress.get("elapsed_s")),
         published=None if row.published is None else Published.model_validate(row.published),
+        continues=_continues(row),
         event_seq=row.event_seq,
         url=f"/runs/{row.id}",
     )
@@ -264,6 +266,12 @@ def _best(runs: Sequence[RunOut]) -> BestOut | None:
 
 def _best_out(run_id: int, name: str, accuracy: float | None) -> BestOut:
     return BestOut(run=run_id, name=name, best_val_accuracy=accuracy or 0.0)
+
+
+def _continues(row: RunRow) -> ContinuesOut | None:
+    if row.continues_run is None:
+        return None
+    return ContinuesOut(run=row.continues_run, epoch=row.continues_epoch or 0)
 
 
 def _log_line(row: EventRow) -> LogLine:

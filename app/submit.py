@@ -43,10 +43,14 @@ def submit(
     idempotency_key: str | None = None,
     external: bool = False,
     note: str = "",
+    continues: tuple[int, int] | None = None,
 ) -> tuple[RunRow, bool]:
     """Queue a run and return it, and whether it is new (an idempotency key may name an old one).
 
     An external run is reported by a script, so neither dataset nor weights need be here.
+
+    Args:
+        continues: The run whose checkpoint it begins with, and how many epochs that has.
 
     Raises:
         InvalidInput: If the server cannot run the spec.
@@ -65,6 +69,7 @@ def submit(
         idempotency_key=idempotency_key,
         external=external,
         note=note,
+        continues=continues,
     )
     if dataset is not None:
         mind_failure(store, dataset)

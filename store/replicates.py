@@ -71,7 +71,9 @@ def _candidates(runs: Sequence[RunRow]) -> Any:
 def _settings(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the spec without what may differ."""
     training = {key: value for key, value in spec["training"].items() if key != "seed"}
-    return {**{key: value for key, value in spec.items() if key != "name"}, "training": training}
+    scheduler = {"restarts_after": [], **spec["scheduler"]}  # runs of before it do not have it
+    kept = {key: value for key, value in spec.items() if key != "name"}
+    return {**kept, "scheduler": scheduler, "training": training}
 
 
 def _sight(external: bool, settings: Mapping[str, Any]) -> tuple[Any, ...]:

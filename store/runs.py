@@ -25,6 +25,7 @@ from trainer.spec import ExperimentSpec, flat_fields
 __all__ = [
     "Page",
     "attempts",
+    "continuations",
     "counts_by_status",
     "create_run",
     "get_run",
@@ -49,6 +50,7 @@ def create_run(
     idempotency_key: str | None = None,
     external: bool = False,
     note: str = "",
+    continues: tuple[int, int] | None = None,
 ) -> tuple[RunRow, bool]:
     """Queue a run; return it, and whether it is new.
 
@@ -57,6 +59,7 @@ def create_run(
         idempotency_key: A second call of the same owner with the same key and spec returns the
             first one's run.
         external: Trained outside Tuneboard: running at once, never claimed by a worker.
+        continues: The run whose last checkpoint it begins with, and how many epochs that has.
 
     Raises:
         Conflict: If the key was used for another spec.
@@ -80,6 +83,7 @@ def create_run(
                 idempotency_key=idempotency_key,
                 external=external,
                 note=note,
+                continues=continues,
             )
             return run, True
     except IntegrityError:
@@ -104,6 +108,7 @@ def add_run(
     external: bool = False,
     note: str = "",
     published: Published | None = None,
+    continues: tuple[int, int] | None = None,
 ) -> RunRow:
     """Insert a run within the caller's transaction; see `create_run`.
 
@@ -132,6 +137,8 @@ def add_run(
                 epochs=spec.training.epochs,
                 event_seq=1,
                 published=published.model_dump(mode="json") if published else None,
+                continues_run=continues[0] if continues else None,
+                continues_epoch=continues[1] if continues else None,
             )
         )
         .returning(*RUNS.c)
@@ -181,6 +188,13 @@ def attempts(store: Store, run_id: int) -> list[AttemptRow]:
     query = select(ATTEMPTS).where(ATTEMPTS.c.run_id == run_id).order_by(ATTEMPTS.c.number)
     with store.read() as conn:
         return [AttemptRow(**row._mapping) for row in conn.execute(query)]
+
+
+def continuations(store: Store, run_id: int) -> list[RunRow]:
+    """Return the runs that continue a run, oldest first."""
+    query = select(RUNS).where(RUNS.c.continues_run == run_id).order_by(RUNS.c.id)
+    with store.read() as conn:
+        return [RunRow(**row._mapping) for row in conn.execute(query)]
 
 
 def update_note(store: Store, run_id: int, note: str) -> RunRow:

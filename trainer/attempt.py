@@ -18,6 +18,7 @@ from torch.amp import GradScaler
 
 from trainer import resolve
 from trainer.checkpoint import CheckpointFolder, State
+from trainer.continuing import is_continuation
 from trainer.data import MemoryBudget, Split, batch_bounds, decoder_threads
 from trainer.datasets.manifest import Item, Manifest
 from trainer.datasets.splits import resolve_splits
@@ -196,23 +197,33 @@ class Attempt:
         state = self.resumed
         if state is None:
             return fresh
+        self._check_spec(state)
         for what, before, now in (
-            ("spec", state.spec, fresh.spec),
             ("dataset", state.dataset_fingerprint, fresh.dataset_fingerprint),
             ("frozen weights", state.backbone_digest, fresh.backbone_digest),
         ):
             if before != now:
-                raise RunFailure(
-                    f"The checkpoint is of another {what}",
-                    f"The {what} changed since the run began, so it cannot go on from step "
-                    f"{state.step}.",
-                    "Launch the run again.",
-                )
+                raise _another(what, state)
         network.module.load_state_dict(state.model, strict=not never_moves)
         state.images_at_once = state.images_at_once or fresh.images_at_once
         state.evaluation_batch = state.evaluation_batch or fresh.evaluation_batch
         self.log.note(f"Goes on from step {state.step} in epoch {min(state.epoch, self._epochs)}.")
         return state
+
+    def _check_spec(self, state: State) -> None:
+        """Make the state one of this spec, where it is of the run that this one continues.
+
+        Raises:
+            RunFailure: If it is of any other spec.
+        """
+        before = ExperimentSpec.model_validate_json(state.spec)
+        now = self.spec.model_copy(update={"name": before.name})
+        if before == now:
+            return
+        done = len(state.history)
+        if state.batch or state.epoch != done + 1 or not is_continuation(before, now, done):
+            raise _another("spec", state)
+        state.spec, state.ended = self.spec.model_dump_json(exclude={"name"}), ""
 
     def _normalised(self, network: Network, splits: Splits, choices: Choices) -> Network:
         """Return the network fed with what the training images' statistics say, if they count.
@@ -355,6 +366,14 @@ class Attempt:
 
     def _warn(self, title: str, detail: str) -> None:
         self.log.say(Warned(time=time.time(), title=title, detail=detail))
+
+
+def _another(what: str, state: State) -> RunFailure:
+    return RunFailure(
+        f"The checkpoint is of another {what}",
+        f"The {what} changed since the run began, so it cannot go on from step {state.step}.",
+        "Launch the run again.",
+    )
 
 
 def _largest_share(items: Sequence[Item]) -> float:

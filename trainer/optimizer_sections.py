@@ -136,6 +136,18 @@ class OptimizerSpec(Section):
         return self
 
 
+_CHANGING = (
+    "step",
+    "multi_step",
+    "exponential",
+    "cosine",
+    "cosine_restarts",
+    "one_cycle",
+    "plateau",
+)
+"""Schedules that change the rate."""
+
+
 class SchedulerSpec(Section):
     """How the learning rate changes while the run goes on."""
 
@@ -257,14 +269,25 @@ class SchedulerSpec(Section):
         json_schema_extra={"applies_when": {"scheduler.name": ["plateau"]}},
     )
 
-    @field_validator("milestones")
+    restarts_after: tuple[int, ...] = Field(
+        (),
+        title="Begins again after",
+        description="Epochs, rising, after which the whole schedule begins again, warm-up "
+        "included, over the epochs up to the next restart or the end. Continuing a run for more "
+        "epochs sets it.",
+        max_length=100,
+        examples=[[10]],
+        json_schema_extra={"applies_when": {"scheduler.name": list(_CHANGING)}},
+    )
+
+    @field_validator("milestones", "restarts_after")
     @classmethod
-    def _milestones_rise(cls, milestones: tuple[int, ...]) -> tuple[int, ...]:
-        if any(epoch < 1 for epoch in milestones) or list(milestones) != sorted(set(milestones)):
+    def _epochs_rise(cls, epochs: tuple[int, ...]) -> tuple[int, ...]:
+        if any(epoch < 1 for epoch in epochs) or list(epochs) != sorted(set(epochs)):
             raise PydanticCustomError(
                 "tuneboard", "{expected}", {"expected": "rising epochs, each 1 or more"}
             )
-        return milestones
+        return epochs
 
     @model_validator(mode="after")
     def _parameters_fit_the_schedule(self) -> SchedulerSpec:
@@ -282,6 +305,7 @@ class SchedulerSpec(Section):
                 "rise_share": ("one_cycle",),
                 "patience_epochs": ("plateau",),
                 "watch": ("plateau",),
+                "restarts_after": _CHANGING,
             },
         )
         for name, field, remedy in (

@@ -80,7 +80,16 @@ class ExperimentSpec(_Section):
 
     @model_validator(mode="after")
     def _schedule_fits_the_run(self) -> ExperimentSpec:
-        starts = [1, *(stage.epoch for stage in self.freeze.schedule if stage.restarts)]
+        again = self.scheduler.restarts_after
+        if again and again[-1] >= self.training.epochs:
+            raise _field_problem(
+                "scheduler.restarts_after",
+                list(again),
+                f"epochs before the last of the run's {self.training.epochs}",
+                "Train longer, or leave the later ones out.",
+            )
+        stages = {stage.epoch for stage in self.freeze.schedule if stage.restarts}
+        starts = sorted({1, *stages, *(epoch + 1 for epoch in again)})
         ends = [*starts[1:], self.training.epochs + 1]
         for start, end in zip(starts, ends, strict=True):
             self.scheduler.check_length(end - start)

@@ -15,7 +15,7 @@ class Span:
     lr: float
     """What the schedule multiplies: the optimizer's own, or that of the stage under way."""
     first_epoch: int
-    """Where the schedule starts; 1 unless a stage restarted it."""
+    """Where the schedule starts; 1 unless it was restarted."""
     epochs: int
     """How many epochs the schedule has, up to its next restart or the run's end."""
 
@@ -25,17 +25,21 @@ def stage_at(spec: ExperimentSpec, epoch: int) -> int:
     return sum(stage.epoch <= epoch for stage in spec.freeze.schedule)
 
 
+def restarts(spec: ExperimentSpec) -> list[int]:
+    """Return the epochs in which the learning rate's schedule begins, rising, the first being 1."""
+    stages = {stage.epoch for stage in spec.freeze.schedule if stage.restarts}
+    return sorted({1, *stages, *(epoch + 1 for epoch in spec.scheduler.restarts_after)})
+
+
 def span_at(spec: ExperimentSpec, epoch: int) -> Span:
     """Return the span of the learning rate's schedule that an epoch lies in."""
-    lr, first, end = spec.optimizer.lr, 1, spec.training.epochs + 1
+    lr = spec.optimizer.lr
     for stage in spec.freeze.schedule:
-        if stage.epoch > epoch:
-            if stage.restarts:
-                end = stage.epoch
-                break
-            continue
-        lr = lr if stage.lr is None else stage.lr
-        first = stage.epoch if stage.restarts else first
+        if stage.epoch <= epoch and stage.lr is not None:
+            lr = stage.lr
+    starts = restarts(spec)
+    first = max(start for start in starts if start <= epoch)
+    end = min((start for start in starts if start > epoch), default=spec.training.epochs + 1)
     return Span(lr, first, end - first)
 
 

@@ -23,6 +23,7 @@ from store.lifecycle import Claim, LostRun, Status
 from store.settings import Settings
 from trainer.events import RunFailed, RunFinished
 from trainer.files import TEMPORARY_SUFFIX
+from worker.beginnings import NothingToContinue, checkpoint_folder
 from worker.processes import Job, Launch, TrainerProcess, how_it_ended
 from worker.recorder import PAUSES_S, Recorder
 from worker.tail import EventTail
@@ -80,6 +81,9 @@ class Supervisor:
             try:
                 job = self._prepare_folder()
                 self._trainer = self._launch(job)
+            except NothingToContinue as error:
+                self._failure = error.event()
+                return self._conclude(FAILED)
             except OSError as error:
                 log.exception("Run %s: its trainer cannot be started", self.run_id)
                 return self._crash(f"The trainer could not be started: {error}")
@@ -116,11 +120,8 @@ class Supervisor:
         self._folder.mkdir(parents=True)
         spec = self._folder / "spec.json"
         spec.write_text(json.dumps(self._claim.run.spec, indent=2, ensure_ascii=False) + "\n")
-        resume_from = None
-        if self._claim.run.checkpoint_attempt is not None:
-            before = self._settings.attempt_dir(self.run_id, self._claim.run.checkpoint_attempt)
-            resume_from = before if before.is_dir() else None
         manifest = self._settings.dataset_dir(self._claim.dataset.id) / "manifest.json"
+        resume_from = checkpoint_folder(self._store, self._settings, self._claim.run)
         return Job(spec, manifest, self._folder, resume_from)
 
     def _follow(self, trainer: TrainerProcess) -> int:

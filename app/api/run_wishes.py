@@ -1,19 +1,24 @@
-"""What users ask of runs that are there: pause, resume, go sooner or later."""
+"""What users ask of runs that are there: pause, resume, another priority, more epochs or seeds."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.answers import RunOut
-from app.dependencies import BellDep, JsonBody, RunDep, RunId, StoreDep
-from app.outputs import run_out
-from app.wishes import resume_run
+from app.dependencies import BellDep, JsonBody, Owner, RunDep, RunId, SettingsDep, StoreDep
+from app.outputs import run_out, run_outs
+from app.wishes import continue_run, more_seeds, resume_run
 from store.lifecycle import request_pause, set_priority
+from trainer.continuing import Schedule
 
 PRIORITY_LIMIT = 1_000
+EPOCHS_LIMIT = 10_000  # the spec's
+SEEDS_LIMIT = 50  # runs launched at once
+SEED_LIMIT = 2**31 - 1  # the spec's
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -28,6 +33,84 @@ class PriorityIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     priority: Priority
+
+
+class ContinueIn(BaseModel):
+    """How a finished run goes on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    epochs: int = Field(ge=1, le=EPOCHS_LIMIT, description="Epochs to add to those done.")
+    schedule: Schedule | None = Field(
+        None,
+        description="go_on: the learning rate follows its schedule further, where that has no end. "
+        "restart: the schedule begins again over the added epochs; needed where it was planned "
+        "over the run's length, as cosine and one_cycle are.",
+    )
+
+
+class SeedsIn(BaseModel):
+    """Which repetitions to launch: so many, or these."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    count: int | None = Field(
+        None, ge=1, le=SEEDS_LIMIT, description="So many seeds that have not been used."
+    )
+    seeds: list[Annotated[int, Field(ge=0, le=SEED_LIMIT)]] | None = Field(
+        None, min_length=1, max_length=SEEDS_LIMIT, description="These, in place of `count`."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> SeedsIn:
+        if (self.count is None) == (self.seeds is None):
+            raise PydanticCustomError("tuneboard", "either `count` or `seeds`")
+        return self
+
+    @property
+    def wanted(self) -> int | list[int]:
+        """How many, or which."""
+        return self.seeds if self.seeds is not None else self.count or 0
+
+
+class RepeatedOut(BaseModel):
+    """The runs that were launched."""
+
+    runs: list[RunOut]
+
+
+@router.post("/{run_id}/continue", status_code=201, dependencies=[JsonBody])
+def go_on(
+    response: Response,
+    store: StoreDep,
+    settings: SettingsDep,
+    bell: BellDep,
+    owner: Owner,
+    run: RunDep,
+    wish: ContinueIn,
+) -> RunOut:
+    """Train a run that has succeeded for more epochs, as a new run.
+
+    The new run takes over the checkpoint and all that was measured, so its curves begin with those
+    of the run it continues; that one stays as it is. 409 for a run that cannot be continued.
+    """
+    made = continue_run(store, settings, bell, run, wish.epochs, wish.schedule, owner=owner)
+    response.headers["location"] = f"/api/v1/runs/{made.id}"
+    return run_out(store, made)
+
+
+@router.post("/{run_id}/seeds", status_code=201, dependencies=[JsonBody])
+def repeat(
+    store: StoreDep,
+    settings: SettingsDep,
+    bell: BellDep,
+    owner: Owner,
+    run: RunDep,
+    wish: SeedsIn,
+) -> RepeatedOut:
+    """Launch runs of the same settings with other seeds, to see how much chance decides."""
+    made = more_seeds(store, settings, bell, run, wish.wanted, owner=owner)
+    return RepeatedOut(runs=run_outs(store, made))
 
 
 @router.post("/{run_id}/pause")

@@ -11,11 +11,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from app.answers import LogLine, RunOut
-from app.dependencies import BellDep, RunDep, StoreDep
+from app.dependencies import BellDep, RunDep, SettingsDep, StoreDep
 from app.figures.confusion import Cells, confusion_figure, confusion_infos
 from app.figures.curves import ACCURACY, BATCH, LOSS, curve_figure, curve_info, thinned
 from app.figures.style import Figure
 from app.outputs import log_out, run_out
+from app.pages.run_wish_forms import Wishes, WishForm, wishes
 from app.pages.templating import render
 from app.security import CheckedForm
 from app.submit import cancel_run
@@ -26,6 +27,7 @@ from store.events import log_lines
 from store.rows import AttemptRow, DatasetRow, EvaluationRow, RunRow, SeriesPoints
 from store.runs import attempts, update_note
 from store.series import series
+from store.settings import Settings
 from trainer.errors import NotFound
 
 LOG_LINES = 300
@@ -68,6 +70,7 @@ class RunPage:
     evaluations: tuple[Evaluated, ...]
     figures: Mapping[str, Figure]
     spec_yaml: str
+    wishes: Wishes
     section: str = "runs_page"
 
     @property
@@ -96,8 +99,13 @@ class RunPage:
         return {key: value for key, value in self.row.finished.get("seconds", {}).items() if value}
 
 
-def run_context(store: Store, row: RunRow) -> RunPage:
-    """Gather what is known of a run."""
+def run_context(
+    store: Store,
+    settings: Settings,
+    row: RunRow,
+    forms: Mapping[str, WishForm] | None = None,
+) -> RunPage:
+    """Gather what is known of a run, and its forms as filled in."""
     names = [style.series for style in (*ACCURACY, *LOSS, *BATCH)] + ["learning_rate"]
     points = series(store, [row.id], names)
     lines = log_lines(store, row.id, LOG_LINES)
@@ -111,6 +119,7 @@ def run_context(store: Store, row: RunRow) -> RunPage:
         epochs=epoch_lines(row.id, points),
         evaluations=tuple(_evaluated(store, row.id)),
         figures=run_figures(row, points),
+        wishes=wishes(store, settings, row, forms),
         spec_yaml=yaml.safe_dump(row.spec, sort_keys=False, allow_unicode=True),
     )
 
@@ -174,15 +183,15 @@ def confusion_figures(
 
 
 @router.get("/runs/{run_id}", name="run_page")
-def run(request: Request, store: StoreDep, row: RunDep) -> HTMLResponse:
+def run(request: Request, store: StoreDep, settings: SettingsDep, row: RunDep) -> HTMLResponse:
     """Show a run."""
-    return render(request, "pages/run.html", run_context(store, row))
+    return render(request, "pages/run.html", run_context(store, settings, row))
 
 
 @router.get("/parts/runs/{run_id}", name="run_live")
-def run_live(request: Request, store: StoreDep, row: RunDep) -> HTMLResponse:
+def run_live(request: Request, store: StoreDep, settings: SettingsDep, row: RunDep) -> HTMLResponse:
     """Show the parts that change, for a page that is already open."""
-    return render(request, "partials/run_live.html", run_context(store, row))
+    return render(request, "partials/run_live.html", run_context(store, settings, row))
 
 
 @router.post("/runs/{run_id}/cancel", name="run_cancel")

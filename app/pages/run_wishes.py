@@ -1,16 +1,24 @@
-"""What the Run page's buttons do: pause, resume, another place in the queue."""
+"""What the Run page's buttons do: pause, resume, another priority, more epochs, more seeds."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse
+from starlette.datastructures import FormData
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.api.run_wishes import PriorityIn
+from app.api.run_wishes import ContinueIn, PriorityIn, SeedsIn
 from app.bodies import form_model
-from app.dependencies import BellDep, RunDep, StoreDep
-from app.security import CheckedForm
-from app.wishes import resume_run
+from app.dependencies import BellDep, Owner, RunDep, SettingsDep, StoreDep
+from app.pages.run import run_context
+from app.pages.run_wish_forms import WishForm
+from app.pages.templating import render
+from app.security import CSRF_FIELD, CheckedForm
+from app.wishes import continue_run, more_seeds, resume_run
+from store.database import Store
 from store.lifecycle import request_pause, set_priority
+from store.rows import RunRow
+from store.settings import Settings
+from trainer.errors import InvalidInput
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,7 +45,65 @@ def resume(
 
 
 @router.post("/runs/{run_id}/priority", name="run_priority")
-def priority(request: Request, store: StoreDep, row: RunDep, form: CheckedForm) -> RedirectResponse:
-    """Let a waiting run go sooner or later and show it."""
-    set_priority(store, row.id, form_model(PriorityIn, form).priority)
+def priority(
+    request: Request, store: StoreDep, settings: SettingsDep, row: RunDep, form: CheckedForm
+) -> Response:
+    """Let a waiting run go sooner or later and show it, or what is wrong."""
+    try:
+        set_priority(store, row.id, form_model(PriorityIn, form).priority)
+    except InvalidInput as error:
+        return _again(request, store, settings, row, "priority", form, error)
     return back_to(request, row.id)
+
+
+@router.post("/runs/{run_id}/continue", name="run_continue")
+def go_on(
+    request: Request,
+    store: StoreDep,
+    settings: SettingsDep,
+    bell: BellDep,
+    owner: Owner,
+    row: RunDep,
+    form: CheckedForm,
+) -> Response:
+    """Queue a run for more epochs and show it, or what is wrong."""
+    try:
+        wish = form_model(ContinueIn, form)
+        made = continue_run(store, settings, bell, row, wish.epochs, wish.schedule, owner=owner)
+    except InvalidInput as error:
+        return _again(request, store, settings, row, "continue", form, error)
+    return back_to(request, made.id)
+
+
+@router.post("/runs/{run_id}/seeds", name="run_seeds")
+def repeat(
+    request: Request,
+    store: StoreDep,
+    settings: SettingsDep,
+    bell: BellDep,
+    owner: Owner,
+    row: RunDep,
+    form: CheckedForm,
+) -> Response:
+    """Queue runs with other seeds and show which, or what is wrong."""
+    try:
+        more_seeds(store, settings, bell, row, form_model(SeedsIn, form).wanted, owner=owner)
+    except InvalidInput as error:
+        return _again(request, store, settings, row, "seeds", form, error)
+    path = request.app.url_path_for("run_page", run_id=row.id)
+    return RedirectResponse(f"{path}#run-relatives", 303)
+
+
+def _again(
+    request: Request,
+    store: Store,
+    settings: Settings,
+    row: RunRow,
+    name: str,
+    form: FormData,
+    error: InvalidInput,
+) -> HTMLResponse:
+    """Show the run with a form as it was filled in and what is wrong with that."""
+    values = {key: str(value) for key, value in form.items() if key != CSRF_FIELD}
+    forms = {name: WishForm(values, error.errors)}
+    return render(request, "pages/run.html", run_context(store, settings, row, forms), 422)

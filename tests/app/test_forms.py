@@ -180,4 +180,5 @@ def test_options_of_a_choice_apply_with_it_alone() -> None:
         applying = {
             field.schema.path.partition(".")[2] for field in section.fields if field.applies
         }
-        assert applying == wanted | {"name", "warmup_epochs"}
+        always = {"name", "warmup_epochs"} | ({"restarts_after"} if name != "none" else set())
+        assert applying == wanted | always

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import pytest
+from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
 from store.database import Store
 from store.lifecycle import hand_back
-from store.runs import get_run
-from tests.app.pages import page, send, text_of
-from tests.seeding import Seeded
+from store.runs import create_run, get_run
+from store.settings import Settings
+from tests.app.pages import check, page, send, text_of
+from tests.seeding import Seeded, run_spec
 
 
 def test_a_running_run_is_paused_and_resumed_without_scripts(
@@ -40,3 +42,65 @@ def test_a_run_that_ended_offers_neither(client: TestClient, seeded: Seeded) -> 
     assert not soup.select("#pause-button, #resume-button")
     assert send(client, f"/runs/{seeded.tuned}/pause").status_code == 409
     assert send(client, f"/runs/{seeded.tuned}/resume").status_code == 409
+
+
+@pytest.fixture
+def continuable(seeded: Seeded, store: Store, settings: Settings) -> int:
+    """A run that has succeeded, with its checkpoint; its schedule has ended."""
+    folder = settings.attempt_dir(seeded.tuned, 1) / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "last.pt").write_bytes(b"")
+    return seeded.tuned
+
+
+def test_a_run_is_continued_without_scripts(
+    client: TestClient, continuable: int, store: Store
+) -> None:
+    address = f"/runs/{continuable}"
+    form = page(client, address).select_one("#continue-form")
+    answer = send(client, form["action"], epochs="4")
+    assert answer.status_code == 303, answer.text
+    made = get_run(store, int(answer.headers["location"].rpartition("/")[2]))
+    assert (made.continues_run, made.epochs) == (continuable, 16)
+    shown = text_of(page(client, f"/runs/{made.id}").select_one("#run-relatives"))
+    assert f"Continues run {continuable} from epoch 12" in shown
+    assert f"Continued by run {made.id} (queued)" in text_of(page(client, address))
+
+
+def test_what_was_typed_comes_back_with_what_is_wrong(client: TestClient, continuable: int) -> None:
+    answer = send(client, f"/runs/{continuable}/continue", epochs="0")
+    assert answer.status_code == 422
+    soup = BeautifulSoup(answer.text, "html.parser")
+    check(soup)
+    field = soup.select_one("#wish-epochs")
+    assert (field["value"], field["aria-invalid"]) == ("0", "true")
+    assert "greater than or equal to 1" in text_of(soup.select_one("#wish-epochs-error"))
+    answer = send(client, f"/runs/{continuable}/seeds", count="many")
+    assert "many" in BeautifulSoup(answer.text, "html.parser").select_one("#wish-count")["value"]
+
+
+def test_more_seeds_are_launched_and_listed(
+    client: TestClient, seeded: Seeded, store: Store
+) -> None:
+    answer = send(client, f"/runs/{seeded.tuned}/seeds", count="2")
+    assert answer.headers["location"] == f"/runs/{seeded.tuned}#run-relatives"
+    related = page(client, f"/runs/{seeded.tuned}").select_one("#run-relatives")
+    assert len(related.select("li")) == 2
+    assert related.select_one('a[href^="/compare?run="]')
+
+
+def test_a_waiting_runs_priority_is_changed(
+    client: TestClient, seeded: Seeded, store: Store
+) -> None:
+    form = page(client, f"/runs/{seeded.queued}").select_one("#wish-priority").find_parent("form")
+    assert send(client, form["action"], priority="9").status_code == 303
+    assert get_run(store, seeded.queued).priority == 9
+    assert send(client, form["action"], priority="5000").status_code == 422
+
+
+def test_a_reported_run_offers_nothing_that_cannot_be_done(
+    client: TestClient, store: Store
+) -> None:
+    run, _ = create_run(store, run_spec("reported"), owner="ann", external=True)
+    soup = page(client, f"/runs/{run.id}")
+    assert not soup.select("#pause-button, #continue-form, #seeds-form, #wishes-title")

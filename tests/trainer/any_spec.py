@@ -116,6 +116,7 @@ def _affordable(modules: tuple[str, ...]) -> dict[str, st.SearchStrategy[Any]]:
         "scheduler.warmup_epochs": st.integers(0, EPOCHS),
         "scheduler.step_epochs": epochs,
         "scheduler.milestones": st.lists(epochs, max_size=3).map(sorted),
+        "scheduler.restarts_after": st.lists(epochs, max_size=2, unique=True).map(sorted),
         "scheduler.t_max_epochs": epochs,
         "scheduler.t_0_epochs": epochs,
         "scheduler.patience_epochs": epochs,

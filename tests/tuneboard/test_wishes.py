@@ -48,3 +48,25 @@ def test_the_commands_say_what_came_of_it(served: Served) -> None:
     refused = CliRunner().invoke(app, ["pause", "99"])
     assert refused.exit_code == 2
     assert "There is no run 99" in refused.output
+
+
+def test_a_finished_run_is_continued_and_repeated(served: Served) -> None:
+    with Client() as client:
+        run_id = client.submit(SPEC)["id"]
+        teller = served.take_next()
+        teller.start()
+        teller.epoch(1)
+        teller.epoch(2)
+        teller.finish()
+        folder = served.settings.attempt_dir(run_id, 1) / "checkpoints"
+        folder.mkdir(parents=True)
+        (folder / "last.pt").write_bytes(b"")
+        made = client.continue_run(run_id, 3)
+        assert made["continues"] == {"run": run_id, "epoch": 2}
+        assert [run["spec"]["training"]["seed"] for run in client.repeat(run_id, seeds=[8])] == [8]
+    done = CliRunner().invoke(app, ["continue", str(run_id), "--epochs", "1"])
+    assert "goes on from epoch 2 to 3" in done.output, done.output
+    done = CliRunner().invoke(app, ["seeds", str(run_id), "--count", "2"])
+    assert done.output.count("/runs/") == 2, done.output
+    refused = CliRunner().invoke(app, ["continue", str(run_id), "--epochs", "1", "--schedule", "x"])
+    assert refused.exit_code == 2

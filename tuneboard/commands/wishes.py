@@ -1,8 +1,8 @@
-"""The commands that ask something of a run: cancel, pause, resume, priority."""
+"""The commands that ask something of a run: cancel, pause, resume, priority, continue, seeds."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -65,3 +65,41 @@ def priority(
     place = run["queue"]
     where = f", number {place['position']} in the queue" if place else ""
     say(f"Run {run_id} has priority {priority}{where}.")
+
+
+def continue_run(
+    run_id: RunId,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs to add to those done.")],
+    schedule: Annotated[
+        Literal["go_on", "restart"] | None,
+        typer.Option(help="What the learning rate does; restart where its schedule has ended."),
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Train a run that has succeeded for more epochs, as a new run."""
+    from tuneboard.client import Client
+    from tuneboard.console import say
+
+    with Client(url) as client:
+        run = client.continue_run(run_id, epochs, schedule=schedule)
+        typer.echo(f"{run['id']}\t{client.run_address(run['id'])}")
+    say(f"Run {run['id']} goes on from epoch {run['continues']['epoch']} to {run['epochs']}.")
+
+
+def seeds(
+    run_id: RunId,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="So many seeds that have not been used.")
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, help="This seed; may be given several times.")
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Launch runs that differ from one in nothing but the seed."""
+    from tuneboard.client import Client
+
+    with Client(url) as client:
+        made = client.repeat(run_id, count=count, seeds=seed)
+        for run in made:
+            typer.echo(f"{run['id']}\t{client.run_address(run['id'])}")

@@ -42,8 +42,17 @@ function swap(old, region) {
   const fresh = document.importNode(region, true);
   fresh.dataset.source = source;
   for (const id of open) fresh.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+  for (const field of old.querySelectorAll("input[id]:not([type=checkbox]), select[id], textarea[id]")) {
+    const again = fresh.querySelector(`#${CSS.escape(field.id)}`);
+    if (again && wasChanged(field)) again.value = field.value; // nothing typed is lost
+  }
   for (const box of fresh.querySelectorAll("input[type=checkbox]")) box.checked = checked.has(box.value);
   old.replaceWith(fresh);
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   fresh.dispatchEvent(new CustomEvent("tuneboard:swapped", { bubbles: true }));
+}
+
+function wasChanged(field) {
+  if (field.tagName !== "SELECT") return field.value !== field.defaultValue;
+  return [...field.options].some((option) => option.selected !== option.defaultSelected);
 }
