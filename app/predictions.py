@@ -40,10 +40,12 @@ class PredictionsGone(NotFound):
 
 @dataclass(frozen=True)
 class Predictions:
-    """The likeliest class of every image, in the split's order."""
+    """The likeliest class of every image and its probability, in the split's order."""
 
     labels: array[int]
     predicted: array[int]
+    confidences: array[float]
+    """Probability of the likeliest class."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,7 +58,8 @@ class Predictions:
     @property
     def size_bytes(self) -> int:
         """About what it takes in memory."""
-        return len(self) * (self.labels.itemsize + self.predicted.itemsize + 1)
+        columns = (self.labels, self.predicted, self.confidences)
+        return len(self) * (sum(column.itemsize for column in columns) + 1)
 
 
 @dataclass(frozen=True)
@@ -183,10 +186,10 @@ def _read(row: EvaluationRow, path: Path) -> Predictions:
                 labels = array("H", _integers(_column(file, "<i8", 1).file.read()))
             with packed.open("probabilities.npy") as file:
                 column = _column(file, "<f4", 2)
-                predicted = _likeliest(file, column.shape[1])
+                predicted, confidences = _likeliest(file, column.shape[1])
     except _UNREADABLE as error:
         raise _gone(row, f"their file cannot be read ({error})") from error
-    return Predictions(labels, predicted)
+    return Predictions(labels, predicted, confidences)
 
 
 def _checked(row: EvaluationRow, found: Predictions) -> Predictions:
@@ -201,15 +204,17 @@ def _checked(row: EvaluationRow, found: Predictions) -> Predictions:
     return found
 
 
-def _likeliest(file: IO[bytes], classes: int) -> array[int]:
-    found = array("H")
+def _likeliest(file: IO[bytes], classes: int) -> tuple[array[int], array[float]]:
+    found, confidences = array("H"), array("f")
     row_bytes = 4 * classes
     while chunk := file.read(row_bytes * max(1, READ_BYTES // row_bytes)):
         values = _floats(chunk)
         for start in range(0, len(values), classes):
             shares = values[start : start + classes]
-            found.append(shares.index(max(shares)))
-    return found
+            best = max(shares)
+            found.append(shares.index(best))
+            confidences.append(best)
+    return found, confidences
 
 
 def _ids(packed: zipfile.ZipFile, indices: Sequence[int]) -> list[str]:

@@ -14,6 +14,7 @@ ROOMS = ("trainer", "store", "worker", "app", "tuneboard")
 TORCH_FREE_TRAINER = {
     "trainer",
     "trainer.cells",
+    "trainer.continuing",
     "trainer.parsing",
     "trainer.spec",
     "trainer.data_sections",

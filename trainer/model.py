@@ -78,7 +78,10 @@ def build_network(spec: ExperimentSpec, classes: int) -> Network:
         auxiliary_names = replace_auxiliary(base, name, classes) if auxiliary else ()
         not_loaded = (*head_names, *auxiliary_names)
     else:
-        tapped = tap(base, name, classes, spec.model.head, form.size_px)
+        try:
+            tapped = tap(base, name, classes, spec.model.head, form.size_px)
+        except RuntimeError as error:  # what comes before the tap may refuse the size, too
+            raise wrong_size(entry, form.size_px, error) from error
         head_names, auxiliary_names = tapped.head_names, ()
         not_loaded, idle = tapped.not_loaded, tapped.idle
     if source == "default" and not name.startswith("timm/"):

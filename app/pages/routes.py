@@ -19,6 +19,7 @@ from app.pages.datasets import router as datasets
 from app.pages.exports import router as exports
 from app.pages.launch import router as launch
 from app.pages.run import router as run
+from app.pages.run_parts import router as run_parts
 from app.pages.run_wishes import router as run_wishes
 from app.pages.runs import router as runs
 from app.pages.runs_selected import router as runs_selected
@@ -34,6 +35,7 @@ for part in (
     runs_selected,
     launch,
     run,
+    run_parts,
     run_wishes,
     compare,
     compare_share,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +12,18 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from app.answers import LogLine, RunOut
 from app.dependencies import BellDep, RunDep, SettingsDep, StoreDep
-from app.figures.confusion import Cells, confusion_figure, confusion_infos
 from app.figures.curves import ACCURACY, BATCH, LOSS, curve_figure, curve_info, thinned
 from app.figures.style import Figure
 from app.outputs import log_out, run_out
+from app.pages.run_parts import Part, ResultsPart, RunViewDep, part_of, results_part
 from app.pages.run_wish_forms import Wishes, WishForm, wishes
 from app.pages.templating import render
 from app.security import CheckedForm
 from app.submit import cancel_run
 from store.database import Store
 from store.datasets import get_dataset
-from store.evaluations import evaluations
 from store.events import log_lines
-from store.rows import AttemptRow, DatasetRow, EvaluationRow, RunRow, SeriesPoints
+from store.rows import AttemptRow, DatasetRow, RunRow, SeriesPoints
 from store.runs import attempts, update_note
 from store.series import series
 from store.settings import Settings
@@ -49,14 +48,6 @@ class EpochLine:
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """A split's results and their figure."""
-
-    row: EvaluationRow
-    confusion: Figure
-
-
-@dataclass(frozen=True)
 class RunPage:
     """What `pages/run.html` and its parts show."""
 
@@ -67,7 +58,8 @@ class RunPage:
     log: tuple[LogLine, ...]
     warnings: tuple[Mapping[str, Any], ...]
     epochs: tuple[EpochLine, ...]
-    evaluations: tuple[Evaluated, ...]
+    results: ResultsPart | None
+    """None until it has been evaluated."""
     figures: Mapping[str, Figure]
     spec_yaml: str
     wishes: Wishes
@@ -103,9 +95,15 @@ def run_context(
     store: Store,
     settings: Settings,
     row: RunRow,
+    part: Part | None,
     forms: Mapping[str, WishForm] | None = None,
 ) -> RunPage:
-    """Gather what is known of a run, and its forms as filled in."""
+    """Gather what is known of a run.
+
+    Args:
+        part: The evaluation to show, if there is one.
+        forms: What was asked of the run, as filled in.
+    """
     names = [style.series for style in (*ACCURACY, *LOSS, *BATCH)] + ["learning_rate"]
     points = series(store, [row.id], names)
     lines = log_lines(store, row.id, LOG_LINES)
@@ -117,7 +115,7 @@ def run_context(
         log=tuple(log_out(lines).lines),
         warnings=tuple(line.payload for line in lines if line.kind == "warning"),
         epochs=epoch_lines(row.id, points),
-        evaluations=tuple(_evaluated(store, row.id)),
+        results=results_part(store, settings, part) if part else None,
         figures=run_figures(row, points),
         wishes=wishes(store, settings, row, forms),
         spec_yaml=yaml.safe_dump(row.spec, sort_keys=False, allow_unicode=True),
@@ -171,27 +169,22 @@ def epoch_lines(
     )
 
 
-def confusion_figures(
-    rows: Sequence[tuple[str, EvaluationRow]], cells: Cells = "counts"
-) -> list[Figure]:
-    """Return the heat maps of (title, evaluation) pairs on one colour scale."""
-    infos = confusion_infos(
-        [(title, [one["name"] for one in row.classes], row.confusion) for title, row in rows],
-        cells,
-    )
-    return [confusion_figure(info) for info in infos]
-
-
 @router.get("/runs/{run_id}", name="run_page")
-def run(request: Request, store: StoreDep, settings: SettingsDep, row: RunDep) -> HTMLResponse:
+def run(
+    request: Request, store: StoreDep, settings: SettingsDep, row: RunDep, view: RunViewDep
+) -> HTMLResponse:
     """Show a run."""
-    return render(request, "pages/run.html", run_context(store, settings, row))
+    page = run_context(store, settings, row, part_of(request, store, row, view))
+    return render(request, "pages/run.html", page)
 
 
 @router.get("/parts/runs/{run_id}", name="run_live")
-def run_live(request: Request, store: StoreDep, settings: SettingsDep, row: RunDep) -> HTMLResponse:
+def run_live(
+    request: Request, store: StoreDep, settings: SettingsDep, row: RunDep, view: RunViewDep
+) -> HTMLResponse:
     """Show the parts that change, for a page that is already open."""
-    return render(request, "partials/run_live.html", run_context(store, settings, row))
+    page = run_context(store, settings, row, part_of(request, store, row, view))
+    return render(request, "partials/run_live.html", page)
 
 
 @router.post("/runs/{run_id}/cancel", name="run_cancel")
@@ -216,10 +209,3 @@ def _dataset(store: Store, name: str) -> DatasetRow | None:
         return get_dataset(store, name)
     except NotFound:
         return None
-
-
-def _evaluated(store: Store, run_id: int) -> list[Evaluated]:
-    rows = evaluations(store, [run_id])
-    titles = {"val": "Confusion on validation images", "test": "Confusion on test images"}
-    figures = confusion_figures([(titles.get(row.split, row.split), row) for row in rows])
-    return [Evaluated(row, figure) for row, figure in zip(rows, figures, strict=True)]

@@ -10,6 +10,7 @@ from app.api.run_wishes import ContinueIn, PriorityIn, SeedsIn
 from app.bodies import form_model
 from app.dependencies import BellDep, Owner, RunDep, SettingsDep, StoreDep
 from app.pages.run import run_context
+from app.pages.run_parts import RunView, part_of
 from app.pages.run_wish_forms import WishForm
 from app.pages.templating import render
 from app.security import CSRF_FIELD, CheckedForm
@@ -106,4 +107,6 @@ def _again(
     """Show the run with a form as it was filled in and what is wrong with that."""
     values = {key: str(value) for key, value in form.items() if key != CSRF_FIELD}
     forms = {name: WishForm(values, error.errors)}
-    return render(request, "pages/run.html", run_context(store, settings, row, forms), 422)
+    part = part_of(request, store, row, RunView())
+    page = run_context(store, settings, row, part, forms)
+    return render(request, "pages/run.html", page, 422)

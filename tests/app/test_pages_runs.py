@@ -123,6 +123,11 @@ def test_a_finished_run_shows_results(client: TestClient, seeded: Seeded) -> Non
     assert heat["type"] == "heatmap"
     assert len(heat["z"]) == 10
     classes = soup.select_one("#run-results").table.select("tbody tr")
+    assert {part["id"] for part in soup.select("#run-results [data-part]")} == {
+        "confusion",
+        "looks",
+        "calibration",
+    }
     assert len(classes) == 10
     accuracy = figure_of(soup, "accuracy")["data"]
     assert [trace["meta"]["series"] for trace in accuracy] == ["train_accuracy", "val_accuracy"]

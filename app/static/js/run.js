@@ -1,10 +1,13 @@
 // The Run page: curves grow, the bar moves, the log follows, parts refresh when something ends.
 
 import { drawEvent } from "./charts.js";
+import { startMatrices } from "./confusion.js";
+import { startGalleries } from "./gallery.js";
 import { clock } from "./lib/format.js";
 import { listen } from "./lib/live.js";
 import { progressView } from "./lib/progress.js";
 import { refresher } from "./lib/regions.js";
+import { startSections } from "./sections.js";
 
 const DRAWN = new Set(["epoch_finished", "steps_recorded", "rewound"]);
 const REFRESHING = new Set([
@@ -14,7 +17,10 @@ const QUEUE_LOOK_MS = 5000;
 const LOG_LIMIT = 1000;
 
 const page = document.getElementById("run");
-const refresh = refresher(() => page.dataset.live);
+const refresh = refresher(() => page.dataset.live + location.search);
+startMatrices();
+startGalleries();
+startSections();
 
 if (!page.dataset.ended) {
   listen({ runs: { [page.dataset.run]: Number(page.dataset.seq) } }, { run: take });

@@ -1,4 +1,4 @@
-// The Compare page's heavier parts: fetched when they come near, and again when the part of the
+// The heavier parts of the Compare and Run pages: fetched when they come near, and again when the part of the
 // address that they depend on changes. Their links and forms are ordinary ones to the same page.
 
 import { drawFigures } from "./charts.js";
@@ -23,7 +23,12 @@ export function startSections() {
     },
     { rootMargin: `${NEAR_PX}px` },
   );
-  for (const section of sections()) if (!section.dataset.loaded) near.observe(section);
+  const follow = (section) => (section.dataset.loaded ? whenDrawable(section) : near.observe(section));
+  sections().forEach(follow);
+  document.addEventListener("tuneboard:swapped", ({ target }) => {
+    // A region that the server rendered again may have brought parts along.
+    if (!target.dataset.part) target.querySelectorAll("[data-part]").forEach(follow);
+  });
   document.addEventListener("click", followLink);
   document.addEventListener("change", followForm);
   document.addEventListener("submit", followForm);
@@ -130,8 +135,12 @@ function swap(section, fresh, search) {
     (again || document.getElementById(`${next.id}-title`))?.focus({ preventScroll: true });
   }
   next.dispatchEvent(new CustomEvent("tuneboard:swapped", { bubbles: true }));
-  if (window.Plotly) tellDrawn(next);
-  else addEventListener("load", () => tellDrawn(next), { once: true });
+  whenDrawable(next);
+}
+
+function whenDrawable(section) {
+  if (window.Plotly) tellDrawn(section);
+  else addEventListener("load", () => tellDrawn(section), { once: true });
 }
 
 function tellDrawn(section) {
