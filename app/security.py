@@ -33,6 +33,7 @@ SESSION_S = 30 * 24 * 3600
 CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "x-csrf-token"
 LOCAL_OWNER = "local"
+PICTURE_LIMIT_BYTES = 64 * 1024**2  # a photo has 5 to 20 MB
 BODY_LIMIT_BYTES = 4 * 1024**2  # a study of hundreds of specs is far below; archives have their own
 UPLOAD_SLACK_BYTES = 64 * 1024  # what a form adds around its file
 
@@ -245,6 +246,8 @@ class Guard:
         limit_bytes = BODY_LIMIT_BYTES
         if takes_archive(request.url.path):
             limit_bytes = self._upload_limit_bytes
+        elif takes_picture(request.url.path):
+            limit_bytes = PICTURE_LIMIT_BYTES + UPLOAD_SLACK_BYTES
         received_bytes = 0
         declared = request.headers.get("content-length", "")
 
@@ -309,7 +312,16 @@ def takes_archive(path: str) -> bool:
         return True
     if path.startswith("/api/v1/runs/") and path.endswith("/predictions"):
         return True
+    if path.startswith(("/runs/", "/parts/runs/")) and path.endswith("/try"):
+        return True
     return path.startswith("/api/v1/datasets/") and path.endswith("/archive")
+
+
+def takes_picture(path: str) -> bool:
+    """Return whether an address takes one uploaded image."""
+    return path.startswith("/api/v1/runs/") and path.endswith(
+        ("/classify", "/gradcam", "/features")
+    )
 
 
 def _set_cookie(

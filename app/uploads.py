@@ -142,11 +142,39 @@ def register_upload(
     return row
 
 
-async def receive_pictures(request: Request, settings: Settings) -> str:
-    """Return the name of the new folder (`Settings.job_inputs_dir`) with a form's images.
+@dataclass(frozen=True)
+class Pictures:
+    """Images that have arrived, and the form fields that came with them."""
+
+    inputs: str
+    """Name of their folder, `Settings.job_inputs_dir`, with listing.json in it."""
+    names: tuple[str, ...]
+    """As their sender called them."""
+    fields: dict[str, str]
+
+
+async def receive_pictures(request: Request, settings: Settings) -> Pictures:
+    """Return a form's images in a new folder; its caller owns that.
 
     Raises:
         InvalidInput: If there is no file.
+        HttpProblem: With 400 if the form is broken, 413 if it is too large.
+    """
+    fields, received = await receive_form(request, settings)
+    if received is None:
+        raise InvalidInput.of(FieldError("file", fields.get("file"), "one image or several"))
+    return received
+
+
+async def receive_form(
+    request: Request, settings: Settings, on_fields: Callable[[dict[str, str]], None] | None = None
+) -> tuple[dict[str, str], Pictures | None]:
+    """Return a form's fields, and its images in a new folder where it has any.
+
+    Args:
+        on_fields: Called with the fields that came before a file, to refuse early.
+
+    Raises:
         HttpProblem: With 400 if the form is broken, 413 if it is too large.
     """
     name = secrets.token_hex(8)
@@ -160,22 +188,34 @@ async def receive_pictures(request: Request, settings: Settings) -> str:
                 raise MultipartParseError(f"it has more than {PICTURES_LIMIT:,} files")
             opened.close()  # the one before is whole
             path = folder / f"{len(listing):05d}"
-            listing.append((filename[:FILENAME_LIMIT] or path.name, str(path)))
+            listing.append((filename[:FILENAME_LIMIT], str(path)))
             return opened.enter_context(path.open("xb"))
 
         try:
-            await _read_form(request, one_more)
+            fields = await _read_form(request, one_more, on_fields)
             opened.close()
-            if not listing:
-                raise InvalidInput.of(FieldError("file", None, "one image or several"))
-            (folder / "listing.json").write_text(json.dumps(listing), encoding="utf-8")
+            kept = await run_in_threadpool(_list_pictures, folder, listing)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise disk_problem(error) from error
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-    return name
+    return fields, Pictures(name, kept, fields) if kept else None
+
+
+def _list_pictures(folder: Path, listing: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Write down which images came, and return their names; without any nothing stays.
+
+    A browser sends a nameless, empty file where none was chosen.
+    """
+    kept = [(name, path) for name, path in listing if name or Path(path).stat().st_size]
+    if not kept:
+        shutil.rmtree(folder, ignore_errors=True)
+        return ()
+    named = [(name or Path(path).name, path) for name, path in kept]
+    (folder / "listing.json").write_text(json.dumps(named), encoding="utf-8")
+    return tuple(name for name, _ in named)
 
 
 def remove_stale(settings: Settings) -> None:

@@ -28,10 +28,15 @@ from store.tables import DATASETS, JOBS, Job, fresh
 from store.values import is_id, plain_json
 from trainer.errors import Conflict, NotFound
 
-Hand = Literal["quick", "long", "train"]
-HANDS: tuple[Hand, ...] = ("quick", "long", "train")
-"""Somebody waits for the first; the second may take minutes; the third needs a training slot."""
+Hand = Literal["model", "quick", "long", "train"]
+HANDS: tuple[Hand, ...] = ("model", "quick", "long", "train")
+"""The first answers clicks, with models that stay loaded; somebody waits for the second; the third
+may take minutes; the last needs a training slot."""
 KINDS: Mapping[str, Hand] = {
+    "classify": "model",
+    "gradcam": "model",
+    "features": "model",
+    "modules": "model",
     "predict": "quick",
     "export": "long",
     "vote": "quick",

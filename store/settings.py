@@ -62,6 +62,13 @@ class Settings(BaseSettings):
     upload_limit_bytes: int = Field(4 * 1024**3, gt=0, description="Size of an uploaded archive.")
     upload_files_limit: int = Field(200_000, gt=0, description="Files in an uploaded archive.")
     unpacked_limit_bytes: int = Field(20 * 1024**3, gt=0, description="Size when unpacked.")
+    model_memory_bytes: int = Field(
+        1024**3, gt=0, description="Of trained models kept loaded for what is tried on them."
+    )
+    model_idle_s: float = Field(600.0, gt=0, description="Seconds until they are forgotten.")
+    model_warm_s: float = Field(
+        15.0, ge=0, description="Idle seconds until their server starts ahead; 0: when asked."
+    )
 
     @field_validator("access_tokens", "allowed_hosts", "webhook_hosts", mode="before")
     @classmethod

@@ -26,6 +26,15 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     sync_folder(path.parent)
 
 
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Do what `write_atomically` does for what can be made again: a crash may leave nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    with temporary.open("wb") as file:
+        write(file)
+    os.replace(temporary, path)
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in `folder` to disk."""
     fd = os.open(folder, os.O_RDONLY)

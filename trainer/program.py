@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from trainer.errors import TuneboardError
 from trainer.process import log_to_stderr
@@ -19,17 +19,29 @@ log = logging.getLogger(__name__)
 
 def answer(work: Callable[[], dict[str, Any]]) -> int:
     """Do `work`, say what it returns or why it cannot be done, and return the exit status."""
+    with answers() as said:
+        message = outcome(work)
+        said.write(json.dumps(message) + "\n")
+    return 0 if "ready" in message else 1
+
+
+def answers() -> TextIO:
+    """Return where answers go; whatever else is printed goes to standard error from here on."""
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library's print must not be taken for an answer
     log_to_stderr()
-    status = 0
+    return said
+
+
+def outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return `{"ready": …}` with what `work` returns, or `{"failed": …}` with why it cannot."""
     try:
-        message = {"ready": work()}
+        return {"ready": work()}
     except TuneboardError as error:
-        message, status = {"failed": failure(error)}, 1
+        return {"failed": failure(error)}
     except Exception as error:
         log.exception("The program failed")
-        message = {
+        return {
             "failed": {
                 "title": "Something went wrong",
                 "detail": f"{type(error).__name__}: {error}",
@@ -37,10 +49,6 @@ def answer(work: Callable[[], dict[str, Any]]) -> int:
                 "errors": [],
             }
         }
-        status = 1
-    with said:
-        said.write(json.dumps(message) + "\n")
-    return status
 
 
 def failure(error: TuneboardError) -> dict[str, Any]:

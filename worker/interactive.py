@@ -1,8 +1,9 @@
-"""The interactive worker's hands: for datasets, quick jobs, long jobs, searches and webhooks.
+"""The interactive worker's hands: one prepares datasets, three do jobs, one tells webhooks.
 
-A quick job takes seconds and somebody waits for it, a long one minutes, a preparation perhaps an
-hour, a search must wait for none of them, a receiver may not answer: each has a thread of its own,
-and one ring wakes all.
+A click is answered by a model that stays loaded, a quick job takes seconds and somebody waits for
+it, a long one minutes, a preparation perhaps an hour, a receiver may not answer: each has a thread
+of its own, and one ring wakes all.
+        self._searches = _Loop("searches", self._searcher.work)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from worker.jobs import Command, JobRunner, job_command
 from worker.prepare import Preparer
 from worker.searches import Searcher
 from worker.steps import go_on
+from worker.tryouts import Tryouts
 from worker.webhooks import WebhookRunner
 
 log = logging.getLogger(__name__)
@@ -34,9 +36,11 @@ class Interactive:
         self._preparer = Preparer(store, settings, bell)
         self.draining = self._preparer.draining
         self.held = self._preparer.held
+        self._tryouts = Tryouts(store, settings, self.draining)
+        self._runners: dict[jobs.Hand, JobRunner | Tryouts] = {"model": self._tryouts}
         hands: tuple[jobs.Hand, ...] = ("quick", "long")
-        self._runners = [
-            JobRunner(
+        for hand in hands:
+            self._runners[hand] = JobRunner(
                 store,
                 settings,
                 self.draining,
@@ -44,19 +48,17 @@ class Interactive:
                 after_vote=lambda: go_on(store, bell),
                 hands=(hand,),
             )
-            for hand in hands
-        ]
-        for runner in self._runners:
+        for runner in self._runners.values():
             runner.held = self.held
         self._webhooks = WebhookRunner(store, settings, self.draining, self.held)
         self._searcher = Searcher(store, bell, self.draining, self.held)
         self._prepares = _Loop("prepare", self._preparer.wake)
-        self._does_jobs = [
-            _Loop(f"{hand} jobs", runner.work)
-            for hand, runner in zip(hands, self._runners, strict=True)
-        ]
+        self._does_jobs = {
+            hand: _Loop(f"{hand} jobs", runner.work) for hand, runner in self._runners.items()
+        }
         self._searches = _Loop("searches", self._searcher.work)
         self._tells = _Loop("webhooks", self._webhooks.work)
+        self._tryouts.mind_in_background()
 
     def wake(self) -> None:
         """Look for every kind of work; returns at once."""
@@ -82,8 +84,8 @@ class Interactive:
             or (not self._searches.is_busy and self._searcher.has_work())
             or (not self._tells.is_busy and self._webhooks.has_work())
             or any(
-                not loop.is_busy and runner.has_work()
-                for loop, runner in zip(self._does_jobs, self._runners, strict=True)
+                not self._does_jobs[hand].is_busy and runner.has_work()
+                for hand, runner in self._runners.items()
             )
         )
 
@@ -114,12 +116,13 @@ class Interactive:
 
     @property
     def _loops(self) -> tuple[_Loop, ...]:
-        return (self._prepares, *self._does_jobs, self._searches, self._tells)
+        return (self._prepares, *self._does_jobs.values(), self._tells)
+        self._searches = _Loop("searches", self._searcher.work)
 
     def kill(self) -> None:
         """Kill the programs that are at work, now."""
         self._preparer.kill()
-        for runner in self._runners:
+        for runner in self._runners.values():
             runner.kill()
         self._searcher.kill()
 

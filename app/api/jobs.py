@@ -30,12 +30,13 @@ from app.dependencies import (
 from app.errors import field_error
 from app.images import check_ready
 from app.outputs import job_out
+from app.tryit import check_trained
 from app.uploads import receive_pictures
 from store.database import Store
 from store.datasets import get_dataset
 from store.evaluations import evaluations
 from store.jobs import cancel_job, create_job, get_job, list_jobs
-from store.rows import JobRow, RunRow
+from store.rows import JobRow
 from store.runs import get_run
 from store.settings import Settings
 from store.values import ID_LIMIT
@@ -44,10 +45,12 @@ from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
 from trainer.steps import VOTERS_LIMIT
 
 FOLDER_BODY_LIMIT_BYTES = 64 * 1024
+FIRST_LOOK_S = 0.01
 LOOK_S = 0.1
+"""Between looks for a job's end, once it takes longer than a click may."""
 WAIT_LIMIT_S = 30
 SUFFIXES = {"safetensors": "safetensors", "torchscript": "pt", "onnx": "onnx"}
-_STARTED: dict[int | str, dict[str, Any]] = {
+STARTED: dict[int | str, dict[str, Any]] = {
     202: {"model": JobOut, "description": "Queued or at work; ask at `url` for more."}
 }
 
@@ -94,7 +97,7 @@ class VoteIn(BaseModel):
 
 @router.post(
     "/runs/{run_id}/predictions",
-    responses=_STARTED,
+    responses=STARTED,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -128,23 +131,23 @@ async def predict(
     wait_s: Wait = 0,
 ) -> JobOut:
     """Classify images of a form's `file` fields, a folder on the server, or a dataset."""
-    _check_trained(run)
+    check_trained(run)
     asked: dict[str, Any] = {"file": f"run-{run.id}-predictions.csv"}
     if media_type == "application/json":
         body = _folder_of(await read_document(request, FOLDER_BODY_LIMIT_BYTES))
         asked |= await run_in_threadpool(_images_of, body, store, settings)
     else:
-        asked["inputs"] = await receive_pictures(request, settings)
+        asked["inputs"] = (await receive_pictures(request, settings)).inputs
     # A folder may hold any number of images: it must not hold up whoever sent one.
     hand: Literal["long"] | None = "long" if "folder" in asked else None
     job = await run_in_threadpool(
         partial(create_job, store, "predict", owner, asked, run.id, hand=hand)
     )
     bell.ring_interactive()
-    return await _answer(response, store, job, wait_s)
+    return await answer_with(response, store, job, wait_s)
 
 
-@router.post("/runs/{run_id}/exports", dependencies=[JsonBody], responses=_STARTED)
+@router.post("/runs/{run_id}/exports", dependencies=[JsonBody], responses=STARTED)
 async def export(
     response: Response,
     store: StoreDep,
@@ -155,14 +158,14 @@ async def export(
     wait_s: Wait = 0,
 ) -> JobOut:
     """Write a run's model as a file for use elsewhere, checked on real validation images."""
-    _check_trained(run)
+    check_trained(run)
     asked = {"format": wanted.format, "file": f"run-{run.id}.{SUFFIXES[wanted.format]}"}
     job = await run_in_threadpool(create_job, store, "export", owner, asked, run.id)
     bell.ring_interactive()
-    return await _answer(response, store, job, wait_s)
+    return await answer_with(response, store, job, wait_s)
 
 
-@router.post("/votes", dependencies=[JsonBody], responses=_STARTED)
+@router.post("/votes", dependencies=[JsonBody], responses=STARTED)
 async def vote(
     response: Response,
     store: StoreDep,
@@ -182,7 +185,7 @@ async def vote(
     }
     job = await run_in_threadpool(create_job, store, "vote", owner, asked)
     bell.ring_interactive()
-    return await _answer(response, store, job, wait_s)
+    return await answer_with(response, store, job, wait_s)
 
 
 @router.get("/jobs")
@@ -200,7 +203,7 @@ def cancel(store: StoreDep, job: JobDep) -> JobOut:
 @router.get("/jobs/{job_id}")
 async def show(store: StoreDep, job: JobDep, wait_s: Wait = 0) -> JobOut:
     """Return a job; with `wait_s` once it has ended, or after that time."""
-    return job_out(await _ended(store, job, wait_s))
+    return job_out(await ended(store, job, wait_s))
 
 
 @router.get("/jobs/{job_id}/file", response_class=FileResponse)
@@ -226,21 +229,6 @@ def download(settings: SettingsDep, job: JobDep) -> FileResponse:
     )
 
 
-def _check_trained(run: RunRow) -> None:
-    """Check that the run's trained model is here.
-
-    Raises:
-        Conflict: If it is not.
-    """
-    if run.external:
-        raise Conflict(f"Run {run.id} was reported by a script: its model is not here.")
-    if run.status != "succeeded":
-        raise Conflict(
-            f"Run {run.id} is {run.status}: only a run that succeeded has a trained model.",
-            "" if run.is_terminal else "Wait for its end.",
-        )
-
-
 def _check_voters(store: Store, wanted: VoteIn) -> None:
     """Check that the runs can vote.
 
@@ -254,7 +242,7 @@ def _check_voters(store: Store, wanted: VoteIn) -> None:
     if wanted.prefer is not None and wanted.prefer not in wanted.runs:
         raise InvalidInput.of(FieldError("prefer", wanted.prefer, "one of the runs that vote"))
     for run_id in wanted.runs:
-        _check_trained(get_run(store, run_id))
+        check_trained(get_run(store, run_id))
     check_same_images(evaluations(store, wanted.runs), wanted.runs, wanted.split)
 
 
@@ -298,17 +286,20 @@ def _folder_of(document: object) -> FolderIn:
         ) from error
 
 
-async def _answer(response: Response, store: Store, job: JobRow, wait_s: float) -> JobOut:
-    job = await _ended(store, job, wait_s)
+async def answer_with(response: Response, store: Store, job: JobRow, wait_s: float) -> JobOut:
+    """Return a new job, ended or not, with the status that says which."""
+    job = await ended(store, job, wait_s)
     response.status_code = 200 if job.is_over else 202
     response.headers["location"] = f"/api/v1/jobs/{job.id}"
     return job_out(job)
 
 
-async def _ended(store: Store, job: JobRow, wait_s: float) -> JobRow:
+async def ended(store: Store, job: JobRow, wait_s: float) -> JobRow:
     """Return the job once it has ended, or as it is after `wait_s`."""
     deadline = time.monotonic() + wait_s
+    pause_s = FIRST_LOOK_S
     while not job.is_over and time.monotonic() < deadline:
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(pause_s)
+        pause_s = min(LOOK_S, 1.1 * pause_s)
         job = await run_in_threadpool(get_job, store, job.id)
     return job

@@ -27,6 +27,7 @@ from app.pages.studies import router as studies
 from app.pages.study import router as study
 from app.pages.study_analysis import router as study_analysis
 from app.pages.study_forms import router as study_forms
+from app.pages.tryit import router as tryit
 from app.pages.workers import router as workers
 
 router = APIRouter()
@@ -54,6 +55,7 @@ for part in (
     study,
     study_analysis,
     study_forms,
+    tryit,
     workers,
 ):
     router.include_router(part)

@@ -18,6 +18,7 @@ from app.outputs import log_out, run_out
 from app.pages.run_parts import Part, ResultsPart, RunViewDep, part_of, results_part
 from app.pages.run_wish_forms import Wishes, WishForm, wishes
 from app.pages.templating import render
+from app.pages.tryit import TryForm, try_form
 from app.security import CheckedForm
 from app.submit import cancel_run
 from store.database import Store
@@ -63,6 +64,7 @@ class RunPage:
     figures: Mapping[str, Figure]
     spec_yaml: str
     wishes: Wishes
+    tryit: TryForm | None
     section: str = "runs_page"
 
     @property
@@ -119,6 +121,7 @@ def run_context(
         figures=run_figures(row, points),
         wishes=wishes(store, settings, row, forms),
         spec_yaml=yaml.safe_dump(row.spec, sort_keys=False, allow_unicode=True),
+        tryit=try_form(store, row, {}),
     )
 
 
