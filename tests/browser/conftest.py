@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from playwright.sync_api import (
 )
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.dependencies import Rings
 from app.main import create_app
 from store.database import Store, open_store
 from store.runs import create_run
@@ -78,7 +80,7 @@ class Server:
     address: str
     store: Store
     settings: Settings
-    seeded: Seeded
+    seeded: Any
     streams: StreamCounter
     _names: Counter[str] = field(default_factory=Counter)
 
@@ -99,14 +101,25 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder: Path = tmp_path_factory.mktemp("served")
-    listening = socket.create_server(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
-    settings = Settings(data_dir=folder, port=port)
+    settings, listening = settings_and_listener(tmp_path_factory.mktemp("served"))
     store = open_store(settings)
     store.migrate()
-    seeded = seed(store, settings)
-    streams = StreamCounter(create_app(settings, store=store, bell=NoBell()))
+    with served(settings, store, listening, seed(store, settings), NoBell()) as running:
+        yield running
+
+
+def settings_and_listener(folder: Path, **values: Any) -> tuple[Settings, socket.socket]:
+    """Return the settings of a server to be, and the socket it will listen on."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    return Settings(data_dir=folder, port=listening.getsockname()[1], **values), listening
+
+
+@contextmanager
+def served(
+    settings: Settings, store: Store, listening: socket.socket, seeded: Seeded | None, bell: Rings
+) -> Iterator[Server]:
+    """Run the web server from a thread while the block runs."""
+    streams = StreamCounter(create_app(settings, store=store, bell=bell))
     running = uvicorn.Server(
         uvicorn.Config(streams, log_level="warning", ws="none", timeout_graceful_shutdown=1)
     )
@@ -116,7 +129,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     while not running.started and time.monotonic() < deadline:
         time.sleep(0.02)
     assert running.started, "the server did not start"
-    yield Server(f"http://127.0.0.1:{port}", store, settings, seeded, streams)
+    yield Server(f"http://127.0.0.1:{settings.port}", store, settings, seeded, streams)
     running.should_exit = True
     thread.join(15)
     listening.close()

@@ -22,6 +22,7 @@ QUICK = {  # so that what takes a minute in a lab takes seconds here
     "TUNEBOARD_LEASE_S": "4",
     "TUNEBOARD_TICK_S": "1",
     "OMP_NUM_THREADS": "1",
+    "TUNEBOARD_MODEL_WARM_S": "0",  # torch is imported when it is asked for
 }
 
 

@@ -35,7 +35,13 @@ SERIES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "batch_los
 PATIENCE_S = 60.0
 """Long: the machine is shared, and a wait that succeeds ends at once."""
 
-SHORT = {"heartbeat_s": 0.2, "lease_s": 2.0, "tick_s": 0.3, "cancel_grace_s": 1.0}
+SHORT = {
+    "heartbeat_s": 0.2,
+    "lease_s": 2.0,
+    "tick_s": 0.3,
+    "cancel_grace_s": 1.0,
+    "model_warm_s": 0.0,
+}
 
 
 def fake_launch(act: str = "train", pace_s: float = 0.05) -> Launch:

@@ -114,8 +114,9 @@ def test_a_job_does_not_wait_for_a_preparation(house: House, tmp_path: Path) -> 
     hand._prepares._work = lambda: bool(blocked.wait(30)) and None  # type: ignore[func-returns-value]
     hand.wake()
     wait_until(lambda: hand._prepares._busy)
+    wait_until(lambda: not hand._does_jobs["quick"].is_busy)
     job = queued(house)
-    wait_until(hand.has_work)
+    assert hand.has_work()
     hand.wake()
     wait_until(lambda: jobs.get_job(house.store, job.id).state == "succeeded")
     blocked.set()
@@ -155,8 +156,9 @@ def test_a_long_job_does_not_hold_up_a_quick_one(house: House, tmp_path: Path) -
     long = queued(house, "duplicates")
     hand.wake()
     wait_until(lambda: jobs.get_job(house.store, long.id).state == "running")
+    wait_until(lambda: not hand._does_jobs["quick"].is_busy)
     quick = queued(house)
-    wait_until(hand.has_work)
+    assert hand.has_work()
     hand.wake()
     wait_until(lambda: jobs.get_job(house.store, quick.id).state == "succeeded")
     assert jobs.get_job(house.store, long.id).state == "running"
