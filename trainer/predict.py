@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.cells import harmless
+from trainer.datasets.archive import Limits, unpack_zip
 from trainer.datasets.images import is_image_name, probe, quiet_decoders
 from trainer.datasets.listing import LEADS_OUTSIDE, is_junk
 from trainer.datasets.manifest import load_manifest
@@ -25,6 +26,7 @@ from trainer.files import write_atomically
 from trainer.process import wait_passively
 from trainer.program import answer
 
+ARCHIVE_SUFFIX = ".zip"
 LISTED_LIMIT = 200
 """Images, and files left out, that the answer lists; the CSV file has all images."""
 LISTED_CELLS_LIMIT = 50_000
@@ -64,14 +66,7 @@ def find_pictures(paths: Sequence[Path], roots: Sequence[Path] = ()) -> Found:
     for path in paths:
         if not path.exists():
             raise InvalidInput.of(FieldError("paths", str(path), "a file or folder that exists"))
-        if path.is_dir():
-            listed = [
-                Picture(file.relative_to(path).as_posix(), file)
-                for file in sorted(path.rglob("*"))
-                if is_image_name(file.name) and not is_junk(file.name) and file.is_file()
-            ]
-        else:
-            listed = [Picture(path.name, path)]
+        listed = _below(path) if path.is_dir() else [Picture(path.name, path)]
         for picture in listed:
             file = picture.path.resolve()
             if allowed and not any(file.is_relative_to(root) for root in allowed):
@@ -81,14 +76,30 @@ def find_pictures(paths: Sequence[Path], roots: Sequence[Path] = ()) -> Found:
     return _readable(pictures, skipped)
 
 
-def listed_pictures(listing: Path) -> Found:
-    """Return the images that a JSON file lists as [name, path] pairs.
+def listed_pictures(listing: Path, limits: Limits | None = None) -> Found:
+    """Return the images that a JSON file lists as [name, path] pairs, and those in zip archives.
+
+    Args:
+        listing: An archive of it is unpacked beside itself.
+        limits: Of one archive.
 
     Raises:
         InvalidInput: If none of them can be read.
     """
-    pairs = json.loads(listing.read_text(encoding="utf-8"))
-    return _readable([Picture(name, Path(path)) for name, path in pairs], [])
+    pictures, skipped = [], []
+    for name, path in json.loads(listing.read_text(encoding="utf-8")):
+        if not name.lower().endswith(ARCHIVE_SUFFIX):
+            pictures.append(Picture(name, Path(path)))
+            continue
+        folder = Path(f"{path}-unpacked")
+        try:
+            left_out = unpack_zip(Path(path), folder, limits or Limits(), source=name)
+        except InvalidInput as error:
+            skipped.append((name, str(error)))
+            continue
+        skipped += [(one.file, one.reason) for one in left_out]
+        pictures += _below(folder)
+    return _readable(pictures, skipped)
 
 
 def dataset_pictures(manifest_file: Path) -> Found:
@@ -153,6 +164,14 @@ def classify(attempt: Path, found: Found, out: Path, *, device: str = "recorded"
     }
 
 
+def _below(folder: Path) -> list[Picture]:
+    return [
+        Picture(file.relative_to(folder).as_posix(), file)
+        for file in sorted(folder.rglob("*"))
+        if is_image_name(file.name) and not is_junk(file.name) and file.is_file()
+    ]
+
+
 def _readable(pictures: Sequence[Picture], left_out: Sequence[tuple[str, str]]) -> Found:
     """Return the images that can be decoded, and why the others cannot.
 
@@ -183,6 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, type=Path, help="CSV file to write")
     parser.add_argument("--listing", type=Path, help="JSON file of [name, path] pairs")
     parser.add_argument("--data", type=Path, help="manifest of a dataset whose images are meant")
+    parser.add_argument("--files-limit", type=int, default=Limits.files, help="of an archive")
+    parser.add_argument("--unpacked-limit-bytes", type=int, default=Limits.unpacked_bytes)
     parser.add_argument("--root", type=Path, action="append", default=[], help="may be read")
     parser.add_argument("--device", choices=("recorded", "cpu"), default="recorded")
     parser.add_argument("paths", type=Path, nargs="*", help="images, or folders of images")
@@ -190,7 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> dict[str, Any]:
         if options.listing is not None:
-            found = listed_pictures(options.listing)
+            limits = Limits(files=options.files_limit, unpacked_bytes=options.unpacked_limit_bytes)
+            found = listed_pictures(options.listing, limits)
         elif options.data is not None:
             found = dataset_pictures(options.data)
         else:

@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
+from trainer.cells import harmless
 from trainer.errors import FieldError, InvalidInput, nearest
 from trainer.files import write_whole
 from trainer.gradcam import grad_cam
@@ -141,8 +142,14 @@ def _said(
     predicted = model.classes[max(range(len(values)), key=values.__getitem__)]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", "predicted", *(f"{name} %" for name in model.classes)])
-    table.writerow([image.about["name"], predicted, *(f"{100 * value:.4f}" for value in values)])
+    table.writerow(["file", "predicted", *(harmless(f"{name} %") for name in model.classes)])
+    table.writerow(
+        [
+            harmless(image.about["name"]),
+            harmless(predicted),
+            *(f"{100 * value:.4f}" for value in values),
+        ]
+    )
     write_whole(out / request["file"], lambda file: file.write(text.getvalue().encode()))
     return {
         "image": image.about,

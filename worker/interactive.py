@@ -1,9 +1,8 @@
-"""The interactive worker's hands: one prepares datasets, three do jobs, one tells webhooks.
+"""The interactive worker's hands: they prepare datasets, do jobs, carry on searches, tell webhooks.
 
 A click is answered by a model that stays loaded, a quick job takes seconds and somebody waits for
 it, a long one minutes, a preparation perhaps an hour, a receiver may not answer: each has a thread
 of its own, and one ring wakes all.
-        self._searches = _Loop("searches", self._searcher.work)
 """
 
 from __future__ import annotations
@@ -116,8 +115,7 @@ class Interactive:
 
     @property
     def _loops(self) -> tuple[_Loop, ...]:
-        return (self._prepares, *self._does_jobs.values(), self._tells)
-        self._searches = _Loop("searches", self._searcher.work)
+        return (self._prepares, *self._does_jobs.values(), self._searches, self._tells)
 
     def kill(self) -> None:
         """Kill the programs that are at work, now."""

@@ -67,6 +67,8 @@ def job_command(store: Store, settings: Settings, job: JobRow) -> list[str]:
         given += [f"--root={root}" for root in settings.data_roots] + ["--", asked["folder"]]
     else:
         given.append(f"--listing={settings.job_inputs_dir(asked['inputs']) / 'listing.json'}")
+        given.append(f"--files-limit={settings.upload_files_limit}")
+        given.append(f"--unpacked-limit-bytes={settings.unpacked_limit_bytes}")
     return [sys.executable, "-m", "trainer.predict", *given]
 
 

@@ -200,10 +200,11 @@ def test_several_images_become_a_table_with_a_csv_file(page: Page) -> None:
     rows = page.locator("[data-predictions] tbody tr")
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("a.png")
-    expect(rows.last).to_contain_text("more/inside.png")
+    expect(rows.last).to_contain_text("inside.png")
     expect(rows.last).to_contain_text("dark")
-    page.get_by_text("Left out: 1").click()
+    page.get_by_text("Left out: 2").click()
     expect(page.locator("#try-answer details")).to_contain_text("b.png")
+    expect(page.locator("#try-answer details")).to_contain_text("notes.txt")
     with page.expect_download() as coming:
         page.get_by_role("link", name="CSV with a percentage").click()
     assert Path(coming.value.path()).read_text().count("\n") == 3
