@@ -19,6 +19,7 @@ from app.pages.templating import render
 from app.security import CheckedForm
 from app.submit import submit, submit_recipe
 from store.database import Store
+from store.studies import get_study
 from store.values import ID_LIMIT
 from trainer.errors import FieldError, InvalidInput
 from trainer.parsing import parse_spec, parse_spec_text
@@ -35,6 +36,7 @@ def launch(
     settings: SettingsDep,
     clone_of: Annotated[int | None, Query(alias="from", ge=1, le=ID_LIMIT)] = None,
     dataset: Annotated[str, Query(max_length=100)] = "",
+    study: Annotated[int | None, Query(ge=1, le=ID_LIMIT)] = None,
 ) -> HTMLResponse:
     """Show the form: untouched, on a dataset, or filled with another run's spec."""
     base = run_base(store, clone_of) if clone_of is not None else None
@@ -44,7 +46,8 @@ def launch(
     if dataset:
         values = typed.values if typed else default_values()
         typed = Typed({**values, "dataset.name": dataset, **_cut(request)})
-    page = launch_context(store, settings, typed, base=base)
+    joined = "" if study is None else str(get_study(store, study).id)
+    page = launch_context(store, settings, typed, base=base, study=joined)
     return render(request, "pages/launch.html", page)
 
 
@@ -75,7 +78,16 @@ def launch_submit(
         if priority_error is not None:
             raise InvalidInput.of(priority_error)
         run, _ = submit(
-            store, settings, bell, spec, owner=owner, priority=priority, note=typed.note.strip()
+            store,
+            settings,
+            bell,
+            spec,
+            owner=owner,
+            priority=priority,
+            study_id=int(typed.study)
+            if typed.study.isascii() and typed.study.isdecimal()
+            else None,
+            note=typed.note.strip(),
         )
     except InvalidInput as error:
         found = [item for item in error.errors if item.field != "priority"]

@@ -39,6 +39,8 @@ class Typed:
     note: str = ""
     yaml: str | None = None
     """None: what the values make."""
+    study: str = ""
+    """Number of the study that the run is to join; empty: none."""
 
     @staticmethod
     def of(form: Mapping[str, object]) -> Typed:
@@ -49,6 +51,7 @@ class Typed:
             priority=texts.get("priority", "0"),
             note=texts.get("note", "")[:NOTE_LIMIT],
             yaml=texts.get("spec_yaml"),
+            study=texts.get("study", "")[:20],
         )
 
 
@@ -75,6 +78,8 @@ class LaunchPage:
     priorities: tuple[int, int] = PRIORITIES
     seeds: tuple[int, int] = SEEDS
     base_values: Mapping[str, str] = field(default_factory=dict)
+    study: str = ""
+    """Number of the study that the run is to join."""
 
     @property
     def errors(self) -> tuple[FieldError, ...]:
@@ -92,6 +97,7 @@ def launch_context(
     yaml_errors: Iterable[FieldError] = (),
     base: Base | None = None,
     recipe_errors: Iterable[FieldError] = (),
+    study: str = "",
 ) -> LaunchPage:
     """Gather the form as typed, with what is wrong beside it; untouched without `typed`."""
     choices = dataset_choices(store)
@@ -115,6 +121,7 @@ def launch_context(
         recipes=tuple(load_recipes()),
         recipe_errors=tuple(recipe_errors),
         is_refused=bool(given or given_yaml or priority_error),
+        study=typed.study or study,
     )
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+import yaml
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
@@ -123,6 +124,20 @@ def test_forms_come_back_filled_with_what_is_wrong(
     assert len(client.get(f"/api/v1{address}").json()["runs"]) == 5
     assert client.post(f"{address}/seeds", data={"count": "1"}).status_code == 403
     assert send(client, "/studies/99/note", name="x").status_code == 404
+
+
+def test_a_run_is_launched_into_a_study(client: TestClient) -> None:
+    study = launched(client)
+    address = f"/launch?study={study['id']}&from={study['runs'][0]['id']}"
+    form = BeautifulSoup(client.get(address).text, "html.parser").select_one("#launch-form")
+    assert form.select_one('[name="study"]')["value"] == str(study["id"])
+    fields = {"source": "yaml", "spec_yaml": yaml.safe_dump(study["runs"][0]["spec"])}
+    refused = send(client, "/launch", study=str(study["id"]), **{**fields, "spec_yaml": "x: 1"})
+    assert refused.status_code == 422
+    assert f'name="study" value="{study["id"]}"' in refused.text
+    assert send(client, "/launch", study=str(study["id"]), **fields).status_code == 303
+    assert len(client.get(f"/api/v1/studies/{study['id']}").json()["runs"]) == 3
+    assert client.get("/launch?study=99").status_code == 404
 
 
 def test_stopping_says_stopped(client: TestClient, store: Store, settings: Settings) -> None:

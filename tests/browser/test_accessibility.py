@@ -29,6 +29,7 @@ PAGES = {
     "comparison of odd runs": "/compare?run=4&run=6&run=8",
     "comparison with a vote": "/compare?run={first}&run={second}&vote={first},{second}",
     "no comparison": "/compare",
+    "studies": "/studies",
     "study": "/studies/1",
     "datasets": "/datasets",
     "dataset": "/datasets/digits",

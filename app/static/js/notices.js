@@ -5,6 +5,7 @@
 
 import { asToasts, readMemory, takeNews } from "./lib/notices.js";
 import { listen } from "./lib/live.js";
+import { setUpMenu } from "./notices-menu.js";
 
 const MEMORY = "tuneboard-notices";
 const CHOICE = "tuneboard-notices-choice";
@@ -15,7 +16,7 @@ export function followNotices() {
   const { owner } = document.body.dataset;
   if (!owner || !storage()) return;
   keep(MEMORY, JSON.stringify(memory())); // from the first page on
-  setUpMenu();
+  setUpMenu({ choice, keep: (changes) => keep(CHOICE, JSON.stringify({ ...choice(), ...changes })) });
   listen({ topics: ["notices"], quiet: true }, { notices: ({ notices }) => hear(notices, owner) });
 }
 
@@ -70,58 +71,6 @@ function notify({ text, url }) {
   } catch {
     // Phones allow notices of service workers only; the one in the page stays.
   }
-}
-
-function setUpMenu() {
-  const menu = document.getElementById("notices-menu");
-  if (!menu) return;
-  menu.hidden = false;
-  const { whose, members } = choice();
-  menu.querySelector(`input[value="${whose}"]`).checked = true;
-  menu.querySelector("#notices-members").checked = members;
-  menu.addEventListener("change", () => {
-    const chosen = menu.querySelector('input[name="notices-whose"]:checked').value;
-    const each = menu.querySelector("#notices-members").checked;
-    keep(CHOICE, JSON.stringify({ ...choice(), whose: chosen, members: each }));
-  });
-  menu.querySelector("#notices-ask").addEventListener("click", ask);
-  document.addEventListener("click", ({ target }) => {
-    if (!menu.contains(target)) menu.open = false;
-  });
-  menu.addEventListener("keydown", ({ key }) => {
-    if (key !== "Escape") return;
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  });
-  sayOutside();
-}
-
-async function ask() {
-  if (!("Notification" in window)) return;
-  if (wantsOutside() && Notification.permission === "granted") {
-    keep(CHOICE, JSON.stringify({ ...choice(), outside: false }));
-  } else {
-    keep(CHOICE, JSON.stringify({ ...choice(), outside: true }));
-    await Notification.requestPermission();
-  }
-  sayOutside();
-}
-
-function sayOutside() {
-  const said = document.getElementById("notices-said");
-  const button = document.getElementById("notices-ask");
-  if (!("Notification" in window) || !window.isSecureContext) {
-    button.hidden = true;
-    said.textContent = "Outside this page, notices need https or this machine's own address.";
-    return;
-  }
-  const isOn = wantsOutside() && Notification.permission === "granted";
-  button.textContent = isOn ? "Only within the page again" : "Notify me outside this page too";
-  said.textContent = isOn
-    ? "The browser notifies you while a page of Tuneboard is open."
-    : wantsOutside() && Notification.permission === "denied"
-      ? "The browser forbids it; its settings for this site allow it again."
-      : "";
 }
 
 function wantsOutside() {
