@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import charts, compare, ingest, pickup, series, web
+from bench import charts, compare, ingest, pickup, series, upload, web
 
 MEASUREMENTS = {
     "web": web.measure,
@@ -13,6 +13,7 @@ MEASUREMENTS = {
     "compare": compare.measure,
     "ingest": ingest.measure,
     "charts": charts.measure,
+    "upload": upload.measure,
 }
 
 

@@ -6,7 +6,6 @@ are raised as the classes of `trainer.errors` that the server itself raised.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,20 +13,17 @@ from typing import Any, Literal
 
 import httpx
 
-from trainer.errors import TuneboardError
 from trainer.parsing import yaml_data
 from tuneboard.after_calls import JobCalls
 from tuneboard.care_calls import CareCalls
 from tuneboard.compare_calls import CompareCalls
-from tuneboard.problems import field_errors_of
+from tuneboard.dataset_calls import DatasetCalls
 from tuneboard.recipe import as_mapping, load_yaml
 from tuneboard.run_calls import RunCalls
 from tuneboard.study_calls import StudyCalls
 
-_LOOK_S = 0.3
 
-
-class Client(CareCalls, CompareCalls, JobCalls, RunCalls, StudyCalls):
+class Client(CareCalls, CompareCalls, DatasetCalls, JobCalls, RunCalls, StudyCalls):
     """A connection to one Tuneboard; also a context manager.
 
     Every method raises:
@@ -162,55 +158,6 @@ class Client(CareCalls, CompareCalls, JobCalls, RunCalls, StudyCalls):
     def evaluations(self, run_id: int) -> list[dict[str, Any]]:
         """Return a run's evaluated splits, with their confusion matrices."""
         return _items(self._object("GET", f"runs/{run_id}/evaluations"), "evaluations")
-
-    def datasets(self) -> list[dict[str, Any]]:
-        """Return the registered datasets."""
-        return _items(self._object("GET", "datasets"), "datasets")
-
-    def dataset(self, name: str) -> dict[str, Any]:
-        """Return a dataset: its state, classes, counts and skipped files."""
-        return self._object("GET", f"datasets/{name}")
-
-    def add_dataset(self, name: str, kind: str, source: str) -> dict[str, Any]:
-        """Register a dataset, whose preparation begins.
-
-        Args:
-            name: Short name that specs will use.
-            kind: catalogue or folder.
-            source: The catalogue's name for it, or a folder on the server.
-        """
-        return self._object("POST", "datasets", json={"name": name, "kind": kind, "source": source})
-
-    def upload_dataset(self, name: str, archive: Path) -> dict[str, Any]:
-        """Upload a zip of images laid out in a folder per class, and return the dataset."""
-        with archive.open("rb") as file:
-            return self._object(
-                "POST",
-                "datasets/upload",
-                data={"name": name},
-                files={"file": (archive.name, file, "application/zip")},
-            )
-
-    def wait_for_dataset(self, name: str, *, timeout_s: float | None = None) -> dict[str, Any]:
-        """Return a dataset once its preparation has ended, well or not.
-
-        Raises:
-            TimeoutError: If it has not ended within `timeout_s`.
-        """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            found = self.dataset(name)
-            if found["status"] != "preparing":
-                return found
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"Dataset {name} was not ready after {timeout_s} s.")
-            time.sleep(_LOOK_S)
-
-    @staticmethod
-    def dataset_error(dataset: Mapping[str, Any]) -> TuneboardError:
-        """Return why a dataset's preparation failed."""
-        error = dataset["error"]
-        return TuneboardError(error["detail"], error.get("remedy", ""), field_errors_of(error))
 
 
 def _items(answer: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

@@ -166,7 +166,7 @@ def dataset_text(dataset: Mapping[str, Any]) -> str:
     if dataset["status"] != "ready":
         return f"{dataset['name']} is {dataset['status']}."
     text = f"{dataset['name']} is ready: {dataset['samples']} images, "
-    text += f"{len(dataset['classes'])} classes"
+    text += f"{len(dataset['classes'])} classes" if dataset["labelled"] else "without classes"
     skipped = dataset["skipped"]
     if skipped:
         text += f"; left out {len(skipped)} files, the first {skipped[0]['file']}: "
