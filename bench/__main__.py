@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from bench import charts, compare, ingest, pickup, series, upload, web
+from bench import charts, compare, ingest, pickup, runs, series, upload, web
 
 MEASUREMENTS = {
     "web": web.measure,
     "pickup": pickup.measure,
     "series": series.measure,
     "compare": compare.measure,
+    "runs": runs.measure,
     "ingest": ingest.measure,
     "charts": charts.measure,
     "upload": upload.measure,

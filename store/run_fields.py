@@ -71,7 +71,8 @@ def run_fields(store: Store) -> RunFields:
     fixed, short = _fixed()
     with store.read() as conn:
         metrics = _distinct(conn, METRIC_SUMMARIES.c.name)
-        found = {one.name: one for name in metrics for one in _metric_fields(name)} | fixed
+        measured = [one for name in metrics for one in _metric_fields(name)]
+        found = fixed | {one.name: one for one in measured if one.name not in fixed}
         values = {
             "dataset": list(conn.scalars(select(DATASETS.c.name).order_by(DATASETS.c.name))),
             "tag": _distinct(conn, RUN_TAGS.c.tag),
@@ -96,9 +97,8 @@ def metric_title(name: str) -> str:
 @cache
 def _fixed() -> tuple[dict[str, RunField], dict[str, str]]:
     """Return the fields that do not depend on the database, and the short names of the spec's."""
-    found = {one.name: one for one in (*_RUN_FIELDS, *_evaluation_fields())}
-    for name in _USUAL_METRICS:
-        found |= {one.name: one for one in _metric_fields(name)}
+    usual = [one for name in _USUAL_METRICS for one in _metric_fields(name)]
+    found = {one.name: one for one in (*_RUN_FIELDS, *usual, *_evaluation_fields())}
     spec = [one for one in _spec_fields() if one.name not in found]
     found |= {one.name: one for one in spec}
     endings = [one.name.rpartition(".")[2] for one in spec]

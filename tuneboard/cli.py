@@ -16,6 +16,7 @@ from tuneboard.commands import (
     recipes,
     runs,
     serve,
+    shelf,
     studies,
     sweep,
     wishes,
@@ -59,6 +60,9 @@ app.command()(wishes.resume)
 app.command()(wishes.priority)
 app.command(name="continue")(wishes.continue_run)
 app.command()(wishes.seeds)
+app.command()(shelf.tag)
+app.command()(shelf.archive)
+app.command()(shelf.delete)
 app.command()(after.predict)
 app.command()(after.export)
 app.command()(after.vote)

@@ -18,12 +18,13 @@ from tuneboard.after_calls import JobCalls
 from tuneboard.care_calls import CareCalls
 from tuneboard.compare_calls import CompareCalls
 from tuneboard.dataset_calls import DatasetCalls
+from tuneboard.list_calls import ListCalls
 from tuneboard.recipe import as_mapping, load_yaml
 from tuneboard.run_calls import RunCalls
 from tuneboard.study_calls import StudyCalls
 
 
-class Client(CareCalls, CompareCalls, DatasetCalls, JobCalls, RunCalls, StudyCalls):
+class Client(CareCalls, CompareCalls, DatasetCalls, JobCalls, ListCalls, RunCalls, StudyCalls):
     """A connection to one Tuneboard; also a context manager.
 
     Every method raises:
@@ -71,39 +72,6 @@ class Client(CareCalls, CompareCalls, DatasetCalls, JobCalls, RunCalls, StudyCal
     def validate(self, spec: Mapping[str, Any] | str | Path) -> dict[str, Any]:
         """Return the spec with its defaults filled in, without launching anything."""
         return self._object("POST", "spec/validate", json=_as_mapping(spec))
-
-    def runs(
-        self,
-        *,
-        status: str | None = None,
-        study: int | None = None,
-        dataset: str | None = None,
-        text: str | None = None,
-        limit: int | None = None,
-    ) -> list[dict[str, Any]]:
-        """Return runs, newest first, fetching page after page.
-
-        Args:
-            status: Only those in this state.
-            study: Only those of the study of this id.
-            dataset: Only those on the dataset of this name.
-            text: Only those whose name or spec contains it.
-            limit: At most so many; None: all.
-        """
-        filters = {"status": status, "study": study, "dataset": dataset, "q": text}
-        params = {key: value for key, value in filters.items() if value is not None}
-        found: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            page = self._object(
-                "GET", "runs", params=params | ({"cursor": cursor} if cursor else {})
-            )
-            found += _items(page, "runs")
-            cursor = page["next_cursor"]
-            if limit is not None and len(found) >= limit:
-                return found[:limit]
-            if cursor is None:
-                return found
 
     def annotate(self, run_id: int, note: str) -> dict[str, Any]:
         """Replace a run's note, and return the run."""

@@ -21,7 +21,9 @@ def say(text: str) -> None:
 
 def complain(error: TuneboardError) -> None:
     """Say what went wrong, a line for each field."""
-    if error.errors:
+    if "\n" in error.detail:  # it draws the place that is wrong
+        typer.secho(error.detail, err=True, fg=typer.colors.RED)
+    elif error.errors:
         for item in error.errors:
             typer.secho(str(item), err=True, fg=typer.colors.RED)
     else:

@@ -37,6 +37,17 @@ def run_row(run: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def value_text(value: Any) -> str:
+    """Return a value of the run list's table as text."""
+    if value is None or value == []:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(value_text, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def result_row(run: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells of RESULT_COLUMNS."""
     trained = run["parameters_trained"]

@@ -21,6 +21,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 PAGES = {
     "runs": "/runs",
     "no run matches": "/runs?q=nothing",
+    "a filter with a mistake": "/runs?filter=statos+%3D+failed",
+    "chosen runs": "/runs/selected?action=delete&run=1&run=7",
+    "runs to tag": "/runs/selected?action=tag&run=1&run=7",
     "launch": "/launch",
     "finished run": "/runs/3",
     "failed run": "/runs/4",

@@ -106,19 +106,51 @@ def _launch_study(
 
 
 def list_runs(
+    matching: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", help="Only runs that match, such as 'optimizer.lr < 0.01 and tag = paper'."
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(help="A field or metric; -best_val_accuracy: the greatest first."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Fields and metrics to print, with commas between.")
+    ] = None,
     status: Annotated[str | None, typer.Option(help="Only runs in this state.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only runs on this dataset.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
+    archived: Annotated[
+        str | None, typer.Option(help="no, yes (archived ones alone) or all.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_json: Json = False,
     url: Url = None,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first or sorted by any field or metric."""
     from tuneboard.client import Client
     from tuneboard.console import put_json, put_table
-    from tuneboard.report import RUN_COLUMNS, run_row
+    from tuneboard.report import RUN_COLUMNS, run_row, value_text
 
+    asked: dict[str, Any] = {
+        "filter": matching,
+        "sort": sort,
+        "status": status,
+        "dataset": dataset,
+        "archived": archived,
+        "limit": limit,
+    }
     with Client(url) as client:
-        found = client.runs(status=status, dataset=dataset, limit=limit)
+        if columns is not None:
+            names = ["id", *dict.fromkeys(name.strip() for name in columns.split(","))]
+            rows = client.table(names, **asked)
+            if as_json:
+                put_json(rows)
+            else:
+                put_table(names, [[value_text(value) for value in row.values()] for row in rows])
+            return
+        found = client.runs(**asked)
     if as_json:
         put_json(found)
     else:
