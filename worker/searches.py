@@ -7,6 +7,7 @@ Optuna stays for the next question, and ends with the last search.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -136,5 +137,6 @@ class Searcher:
         process, self._process = self._process, None
         if process is None:
             return
-        with process:
-            signal_group(process, signal.SIGKILL)
+        signal_group(process, signal.SIGKILL)
+        with contextlib.suppress(OSError), process:  # what it has not read cannot be written
+            pass
