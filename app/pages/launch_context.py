@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from app.forms import LaunchForm, default_values, launch_form, short_yaml
+from app.forms import LaunchForm, default_values, launch_form, short_yaml, spec_sections
 from app.launch_bases import Base
 from app.launch_groups import FormGroup, form_groups
 from app.spec_summary import SpecSummary, summary_of
@@ -16,6 +16,8 @@ from trainer.datasets.catalogue import catalogue_entries
 from trainer.errors import FieldError
 from trainer.planning import SEEDS
 from trainer.recipes import Recipe, load_recipes
+from trainer.steps import MEASURES
+from trainer.sweeps.file import CHOOSING
 
 PRIORITIES = (-1000, 1000)
 NOTE_LIMIT = 10_000
@@ -56,6 +58,42 @@ class Typed:
 
 
 @dataclass(frozen=True)
+class Many:
+    """The part for several values of some fields, as typed, and what it comes to."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    """By the names of its controls, which begin with many_."""
+    count: int = 0
+    """Runs that it makes; 0 where that is not known."""
+    summary: str = ""
+    study: str = ""
+    names: tuple[str, ...] = ()
+    errors: tuple[FieldError, ...] = ()
+    is_open: bool = False
+    kinds: tuple[tuple[str, str], ...] = (
+        ("grid", "Grid: every combination"),
+        ("random", "Random: some combinations"),
+        ("search", "Search: Optuna chooses, trial after trial"),
+        ("ladder", "Ladder: short probes, the best for longer"),
+    )
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Path and label of each field that may take several values."""
+        return [
+            (one.path, f"{section.title}: {one.label}")
+            for section in spec_sections()
+            for one in section.fields
+            if one.path != "name"
+        ]
+
+    @property
+    def metrics(self) -> list[tuple[str, str]]:
+        """What a search or a ladder may judge by."""
+        return [(name, MEASURES[name].words) for name in CHOOSING]
+
+
+@dataclass(frozen=True)
 class LaunchPage:
     """What `pages/launch.html` shows."""
 
@@ -80,6 +118,7 @@ class LaunchPage:
     base_values: Mapping[str, str] = field(default_factory=dict)
     study: str = ""
     """Number of the study that the run is to join."""
+    many: Many = Many()
 
     @property
     def errors(self) -> tuple[FieldError, ...]:
@@ -98,6 +137,7 @@ def launch_context(
     base: Base | None = None,
     recipe_errors: Iterable[FieldError] = (),
     study: str = "",
+    many: Many | None = None,
 ) -> LaunchPage:
     """Gather the form as typed, with what is wrong beside it; untouched without `typed`."""
     choices = dataset_choices(store)
@@ -120,9 +160,16 @@ def launch_context(
         summary=None if given else summary_of(store, settings, typed.values, typed.priority),
         recipes=tuple(load_recipes()),
         recipe_errors=tuple(recipe_errors),
+        many=many or Many(_many_values(typed), is_open=bool(_many_values(typed))),
         is_refused=bool(given or given_yaml or priority_error),
         study=typed.study or study,
     )
+
+
+def _many_values(typed: Typed) -> dict[str, str]:
+    """Return what was typed into "Many at once", if anything differs there."""
+    found = {key: text for key, text in typed.values.items() if key.startswith("many_")}
+    return found if found.get("many_space", "").strip() else {}
 
 
 def dataset_choices(store: Store) -> tuple[DatasetChoice, ...]:

@@ -18,6 +18,7 @@ from app.pages.dataset import router as dataset
 from app.pages.datasets import router as datasets
 from app.pages.exports import router as exports
 from app.pages.launch import router as launch
+from app.pages.launch_many import router as launch_many
 from app.pages.run import router as run
 from app.pages.run_parts import router as run_parts
 from app.pages.run_wishes import router as run_wishes
@@ -35,6 +36,7 @@ for part in (
     runs,
     runs_selected,
     launch,
+    launch_many,
     run,
     run_parts,
     run_wishes,

@@ -1,0 +1,114 @@
+"""Many at once on the Launch page: counted, named, launched, refused with nothing lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bs4 import BeautifulSoup
+from fastapi.testclient import TestClient
+
+from store import studies
+from store.database import Store
+from tests.app.pages import check, page, send, text_of, texts
+
+SPACE = "optimizer.lr: [0.1, 0.01, 0.001]\ntraining.batch_size: [8, 16]"
+MANY = {
+    "dataset.name": "digits",
+    "model.architecture": "tuneboard/small_cnn",
+    "model.weights": "none",
+    "many_kind": "grid",
+    "many_seeds": "2",
+    "many_space": SPACE,
+}
+
+
+def post(client: TestClient, address: str = "/launch/many", **changes: str) -> Any:
+    return send(client, address, **{**MANY, "many_act": "launch", **changes})
+
+
+def soup_of(answer: Any) -> BeautifulSoup:
+    soup = BeautifulSoup(answer.text, "html.parser")
+    check(soup)
+    return soup
+
+
+def test_a_grid_of_3_x_2_x_2_seeds_is_launched_and_its_study_shown(
+    client: TestClient, store: Store
+) -> None:
+    answer = post(client, many_name="Which rate?", note="why", priority="3")
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"] == "/studies/1"
+    study = studies.get_study(store, 1)
+    assert (study.name, study.note, len(study.run_ids)) == ("Which rate?", "why", 12)
+    assert study.sweep is not None
+    assert study.sweep.paths == ["optimizer.lr", "training.batch_size", "training.seed"]
+
+
+def test_the_count_and_the_names_are_shown_before(client: TestClient, store: Store) -> None:
+    alone = BeautifulSoup(post(client, "/parts/launch/many").text, "html.parser")
+    assert "12 runs: 3 × 2 × 2 seeds." in text_of(alone)
+    assert alone.find(attrs={"data-many-count": "12"})
+    assert texts(alone.select("li"))[0] == "lr 0.1, batch size 8, seed 0"
+    assert studies.list_studies(store) == []
+
+
+def test_without_scripts_a_button_shows_the_runs_and_the_form_as_typed(
+    client: TestClient, store: Store
+) -> None:
+    answer = post(client, many_act="preview", many_name="a name")
+    assert answer.status_code == 200
+    soup = soup_of(answer)
+    assert "12 runs: 3 × 2 × 2 seeds." in text_of(soup.find(id="many-preview"))
+    assert text_of(soup.find(id="many_space")) == " ".join(SPACE.split())
+    assert soup.find(id="many_name")["value"] == "a name"
+    assert soup.find(id="f-model-architecture")["value"] == "tuneboard/small_cnn"
+    assert soup.find(id="many").has_attr("open")
+    assert studies.list_studies(store) == []
+
+
+def test_what_is_wrong_is_named_and_nothing_typed_is_lost(
+    client: TestClient, store: Store
+) -> None:
+    answer = post(client, many_space="optimizer.lr: [0.1, 30]")
+    assert answer.status_code == 422
+    soup = soup_of(answer)
+    assert "sweep.space.optimizer.lr.1" in text_of(soup.find(attrs={"data-many-errors": True}))
+    assert "[0.1, 30]" in text_of(soup.find(id="many_space"))
+    for wrong in ("[1, 2]", "{", "nonsense", "optimizer.lr: 1"):
+        answer = post(client, many_space=wrong)
+        assert answer.status_code == 422, wrong
+        assert "sweep.space" in text_of(soup_of(answer).find(id="many-preview"))
+    assert studies.list_studies(store) == []
+
+
+def test_a_search_and_a_ladder_are_launched_from_the_form(
+    client: TestClient, store: Store
+) -> None:
+    space = "optimizer.lr: {low: 0.001, high: 0.1, log: true}"
+    answer = post(client, many_kind="search", many_trials="7", many_space=space, many_seeds="9")
+    assert answer.status_code == 303, answer.text
+    row = studies.get_study(store, 1).sweep
+    assert row is not None
+    assert (row.kind, row.sweep["search"]["trials"], row.sweep["seeds"]) == ("search", 7, 1)
+    answer = post(
+        client,
+        many_kind="ladder",
+        many_keep="2",
+        many_seeds="1",
+        many_probe="training: {epochs: 1}",
+        many_promote="training: {epochs: 4}",
+    )
+    assert answer.status_code == 303, answer.text
+    study = studies.get_study(store, 2)
+    assert [step.name for step in study.steps] == ["probe", "promoted"]
+    assert len(study.run_ids) == 6
+
+
+def test_an_untouched_page_offers_every_field_but_the_name(client: TestClient) -> None:
+    soup = page(client, "/launch")
+    offered = [option["value"] for option in soup.select("#many-path option")]
+    assert {"optimizer.lr", "model.architecture", "freeze.layers"} <= set(offered)
+    assert "name" not in offered
+    assert not soup.find(id="many").has_attr("open")
+    first = soup.find(id="launch-form").find("button", attrs={"type": None})
+    assert text_of(first) == "Launch"  # the one that Enter presses
