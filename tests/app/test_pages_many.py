@@ -66,9 +66,7 @@ def test_without_scripts_a_button_shows_the_runs_and_the_form_as_typed(
     assert studies.list_studies(store) == []
 
 
-def test_what_is_wrong_is_named_and_nothing_typed_is_lost(
-    client: TestClient, store: Store
-) -> None:
+def test_what_is_wrong_is_named_and_nothing_typed_is_lost(client: TestClient, store: Store) -> None:
     answer = post(client, many_space="optimizer.lr: [0.1, 30]")
     assert answer.status_code == 422
     soup = soup_of(answer)
@@ -81,9 +79,7 @@ def test_what_is_wrong_is_named_and_nothing_typed_is_lost(
     assert studies.list_studies(store) == []
 
 
-def test_a_search_and_a_ladder_are_launched_from_the_form(
-    client: TestClient, store: Store
-) -> None:
+def test_a_search_and_a_ladder_are_launched_from_the_form(client: TestClient, store: Store) -> None:
     space = "optimizer.lr: {low: 0.001, high: 0.1, log: true}"
     answer = post(client, many_kind="search", many_trials="7", many_space=space, many_seeds="9")
     assert answer.status_code == 303, answer.text
