@@ -61,4 +61,4 @@ def test_a_worker_is_drained_and_resumed(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Resume lab, process 4711").click()
     expect(row).not_to_contain_text("Draining")
     page.set_viewport_size({"width": 390, "height": 800})
-    page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")

@@ -138,3 +138,19 @@ def test_killing_kills_every_trainer(house: House, bell: Bell) -> None:
     runner.kill()
     thread.join(60)
     assert not thread.is_alive()
+
+
+def test_a_held_worker_lets_its_run_end_and_claims_no_other(house: House, bell: Bell) -> None:
+    first, second = house.submit(epochs=3), house.submit(epochs=1)
+    runner = _runner(house, bell, fake_launch("train", 0.05))
+    thread = threading.Thread(target=runner.wake)
+    thread.start()
+    wait_until(lambda: house.run(first).status == "running")
+    runner.hold(True)
+    thread.join(60)
+    assert house.run(first).status == "succeeded"
+    assert house.run(second).status == "queued"
+    assert not runner.has_free_slot
+    runner.hold(False)
+    runner.wake()
+    assert house.run(second).status == "succeeded"

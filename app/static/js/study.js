@@ -14,6 +14,9 @@ const analyse = refresher(() => analysis().dataset.part, ANALYSIS_MS);
 const known = new Map();
 
 startSections();
+document.addEventListener("tuneboard:swapped", ({ target }) => {
+  if (target.id === "analysis") target.dataset.loaded = "yes";
+});
 keepTyped();
 listen({ topics: ["runs"] }, { runs: ({ runs }) => take(runs) });
 setInterval(() => !document.hidden && "looks" in head().dataset && refresh(), LOOK_MS);
