@@ -99,6 +99,10 @@ class RunOut(BaseModel):
     cancel_requested: bool
     pause_requested: bool = Field(description="It stops at its next checkpoint, within seconds.")
     elapsed_s: float | None = Field(description="Seconds of training, without queueing or gaps.")
+    leaks_acknowledged: bool = Field(
+        description="Launched though images may be among its training and its validation or test "
+        "images."
+    )
     published: Published | None = Field(
         description="What a recipe's authors reported of this run; null outside recipes."
     )
@@ -199,6 +203,12 @@ class EvaluationOut(BaseModel):
     )
     samples: int
     samples_fingerprint: str = Field(description="Equal where runs saw the same images.")
+    leaked: int = Field(
+        0, description="Images that are among the run's training images too, the same or nearly."
+    )
+    accuracy_without_leaked: float | None = Field(
+        None, description="Accuracy on the other images; null where none leaked."
+    )
     confusion: list[list[int]] = Field(description="Rows: true class. Columns: predicted class.")
     classes: list[ClassFigures]
 
@@ -272,6 +282,11 @@ class DatasetOut(BaseModel):
     samples: int
     skipped: list[SkippedOut]
     skipped_total: int
+    misnamed: list[SkippedOut] = Field(description="Used, though their names say another format.")
+    misnamed_total: int
+    duplicates: dict[str, int] | None = Field(
+        description="How many groups of duplicates there are; null where nobody has looked yet."
+    )
     note: str
     labelled: bool = Field(description="False: a collection of images without classes.")
     description: str

@@ -24,6 +24,7 @@ from app.answers import (
     SeriesColumns,
     WorkerOut,
 )
+from app.leaks import Clean, clean_accuracies
 from app.sampling import kept_indices
 from app.steps import step_outs, sweep_out
 from app.study_answers import BestOut, StudyOut
@@ -43,6 +44,7 @@ from store.rows import (
 )
 from store.runs import queue_places
 from store.series import summaries
+from store.settings import Settings
 from store.study_results import RESULT, Member
 from store.workers import get_worker, list_workers
 from trainer.published import Published
@@ -105,10 +107,11 @@ def log_out(rows: Iterable[EventRow]) -> LogOut:
     return LogOut(lines=[_log_line(row) for row in rows])
 
 
-def evaluations_out(store: Store, run_id: int) -> EvaluationsOut:
+def evaluations_out(store: Store, settings: Settings, run: RunRow) -> EvaluationsOut:
     """Return the evaluations of a run."""
-    rows = evaluations(store, [run_id])
-    return EvaluationsOut(evaluations=[_evaluation(row) for row in rows])
+    rows = evaluations(store, [run.id])
+    without = clean_accuracies(store, settings, {run.id: run.spec}, rows)
+    return EvaluationsOut(evaluations=[_evaluation(row, without) for row in rows])
 
 
 def job_out(row: JobRow) -> JobOut:
@@ -186,6 +189,9 @@ def dataset_out(row: DatasetRow) -> DatasetOut:
         samples=summary.get("samples", 0),
         skipped=skipped,
         skipped_total=summary.get("skipped_total", len(skipped)),
+        misnamed=summary.get("misnamed", []),
+        misnamed_total=summary.get("misnamed_total", 0),
+        duplicates=summary.get("duplicates"),
         note=summary.get("note", ""),
         labelled=row.labelled,
         description=row.description,
@@ -248,6 +254,7 @@ def _run(
         cancel_requested=row.cancel_requested,
         pause_requested=row.pause_requested,
         elapsed_s=row.finished.get("elapsed_s", row.progress.get("elapsed_s")),
+        leaks_acknowledged=row.leaks_acknowledged,
         published=None if row.published is None else Published.model_validate(row.published),
         continues=_continues(row),
         event_seq=row.event_seq,
@@ -314,9 +321,14 @@ def _error(error: Mapping[str, Any] | None) -> ErrorOut | None:
     return None if error is None else ErrorOut.model_validate(error)
 
 
-def _evaluation(row: EvaluationRow) -> EvaluationOut:
-    known = {name: getattr(row, name) for name in EvaluationOut.model_fields}
-    return EvaluationOut(**known)
+def _evaluation(row: EvaluationRow, without: Mapping[tuple[int, str], Clean]) -> EvaluationOut:
+    found = without.get((row.run_id, row.split))
+    known = {name: getattr(row, name) for name in EvaluationOut.model_fields if hasattr(row, name)}
+    return EvaluationOut(
+        **known,
+        leaked=found.leaked if found else 0,
+        accuracy_without_leaked=found.accuracy if found else None,
+    )
 
 
 def _finite(value: float) -> float | None:

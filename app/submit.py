@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.dependencies import Rings
+from app.leaks import check_leaks
 from store.database import Store
 from store.datasets import get_dataset, get_dataset_by_id, list_datasets, register_dataset
 from store.lifecycle import fail_queued_for_dataset, request_cancel
@@ -44,6 +45,7 @@ def submit(
     external: bool = False,
     note: str = "",
     continues: tuple[int, int] | None = None,
+    acknowledge_leaks: bool = False,
 ) -> tuple[RunRow, bool]:
     """Queue a run and return it, and whether it is new (an idempotency key may name an old one).
 
@@ -51,14 +53,18 @@ def submit(
 
     Args:
         continues: The run whose checkpoint it begins with, and how many epochs that has.
+        acknowledge_leaks: Launch it though images that it is judged by may be among its training
+            images.
 
     Raises:
-        InvalidInput: If the server cannot run the spec.
+        InvalidInput: If the server cannot run the spec, or images leak and nobody said to go on.
         Conflict: If the key was used for another spec.
     """
     dataset = None
     if not external:
         check_spec(store, settings, spec)
+        if not acknowledge_leaks:
+            check_leaks(store, settings, [spec])
         dataset = registered(store, spec.dataset.name, owner)
     run, created = create_run(
         store,
@@ -70,6 +76,7 @@ def submit(
         external=external,
         note=note,
         continues=continues,
+        leaks_acknowledged=acknowledge_leaks,
     )
     if dataset is not None:
         mind_failure(store, dataset)
@@ -89,6 +96,7 @@ def submit_study(
     priority: int = 0,
     published: Sequence[Published | None] = (),
     webhook: Webhook = NO_WEBHOOK,
+    acknowledge_leaks: bool = False,
 ) -> StudyRow:
     """Queue a run for each spec, all or none, and return their study.
 
@@ -96,6 +104,7 @@ def submit_study(
         specs: Each as JSON or YAML would hold it.
         published: What was reported of each run; empty: of none.
         webhook: Told when the study ends; see `store.webhooks.checked_webhook`.
+        acknowledge_leaks: See `submit`.
 
     Raises:
         InvalidInput: With the errors of every spec, under `runs.0`, `runs.1`, …
@@ -111,6 +120,8 @@ def submit_study(
             errors += (item.below(f"runs.{number}") for item in error.errors)
     if errors:
         raise InvalidInput.of(*errors)
+    if not acknowledge_leaks:
+        check_leaks(store, settings, parsed)
     datasets = [registered(store, name, owner) for name in {s.dataset.name for s in parsed}]
     study = create_study(
         store,
@@ -121,6 +132,7 @@ def submit_study(
         priority=priority,
         published=published,
         webhook=webhook,
+        leaks_acknowledged=acknowledge_leaks,
     )
     for dataset in datasets:
         mind_failure(store, dataset)
@@ -143,6 +155,7 @@ def submit_recipe(
     seeds: int = 1,
     note: str = "",
     webhook: Webhook = NO_WEBHOOK,
+    acknowledge_leaks: bool = False,
 ) -> StudyRow:
     """Queue a recipe's runs, or its first steps' runs; all or none; see `trainer.planning.plan`.
 
@@ -170,6 +183,7 @@ def submit_recipe(
             note=note or recipe.note,
             priority=priority,
             webhook=webhook,
+            acknowledge_leaks=acknowledge_leaks,
         )
     runs = launchable(planned)
     return submit_study(
@@ -183,6 +197,7 @@ def submit_recipe(
         priority=priority,
         published=[run.published for run in runs],
         webhook=webhook,
+        acknowledge_leaks=acknowledge_leaks,
     )
 
 
@@ -212,6 +227,7 @@ def _submit_steps(
     note: str,
     priority: int,
     webhook: Webhook,
+    acknowledge_leaks: bool,
 ) -> StudyRow:
     errors: dict[tuple[str, str], FieldError] = {}
     for place, step in enumerate(steps):
@@ -225,10 +241,19 @@ def _submit_steps(
                         errors.setdefault((below.field, str(below.value)), below)
     if errors:
         raise InvalidInput.of(*errors.values())
+    if not acknowledge_leaks:
+        check_leaks(store, settings, [option.spec for step in steps for option in step.options])
     names = {option.spec.dataset.name for step in steps for option in step.options}
     datasets = [registered(store, known, owner) for known in sorted(names)]
     study = create_study(
-        store, name, owner, note=note, priority=priority, steps=steps, webhook=webhook
+        store,
+        name,
+        owner,
+        note=note,
+        priority=priority,
+        steps=steps,
+        webhook=webhook,
+        leaks_acknowledged=acknowledge_leaks,
     )
     for dataset in datasets:
         mind_failure(store, dataset)

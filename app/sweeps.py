@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.dependencies import Rings
+from app.leaks import check_leaks
 from app.submit import check_spec, mind_failure, registered, ring
 from store.database import Store
 from store.rows import StudyRow
@@ -58,17 +59,21 @@ def submit_sweep(
     note: str = "",
     priority: int = 0,
     webhook: Webhook = NO_WEBHOOK,
+    acknowledge_leaks: bool = False,
 ) -> StudyRow:
     """Queue a sweep's runs, its first step's, or its search; all or nothing.
 
     Args:
         name: Of the study; made from what is swept where left out.
         webhook: Told when the study ends.
+        acknowledge_leaks: See `app.submit.submit`.
 
     Raises:
         InvalidInput: With the path of each wrong field, below `sweep`.
     """
     expansion = checked_sweep(store, settings, sweep)
+    if not acknowledge_leaks:
+        check_leaks(store, settings, expansion.specs)
     names = {spec.dataset.name for spec in expansion.specs}
     datasets = [registered(store, known, owner) for known in sorted(names)]
     study = create_study(
@@ -81,6 +86,7 @@ def submit_sweep(
         steps=expansion.steps,
         sweep=expansion,
         webhook=webhook,
+        leaks_acknowledged=acknowledge_leaks,
     )
     for dataset in datasets:
         mind_failure(store, dataset)

@@ -121,6 +121,16 @@ def dataset_ready(
     return changed is not None
 
 
+def note_duplicates(store: Store, dataset_id: int, found: Mapping[str, Any]) -> None:
+    """Keep how many duplicates were found in a dataset that was ready before anybody looked."""
+    with store.write() as conn:
+        mine = DATASETS.c.id == dataset_id
+        summary = conn.scalar(select(DATASETS.c.summary).where(mine).with_for_update())
+        if summary:
+            whole = {**summary, "duplicates": dict(found)}
+            conn.execute(update(DATASETS).where(mine).values(summary=whole))
+
+
 def dataset_failed(store: Store, dataset_id: int, error: Mapping[str, Any]) -> bool:
     """Say that a dataset cannot be prepared; False if it was deleted or done in the meantime.
 

@@ -162,6 +162,7 @@ class StudyRow:
     webhook_url: str = ""
     webhook_secret: str = field(default="", repr=False)
     webhook_runs_since: float | None = None
+    leaks_acknowledged: bool = False
     run_ids: tuple[int, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     steps: tuple[StepRow, ...] = ()

@@ -51,6 +51,7 @@ def create_run(
     external: bool = False,
     note: str = "",
     continues: tuple[int, int] | None = None,
+    leaks_acknowledged: bool = False,
 ) -> tuple[RunRow, bool]:
     """Queue a run; return it, and whether it is new.
 
@@ -60,6 +61,7 @@ def create_run(
             first one's run.
         external: Trained outside Tuneboard: running at once, never claimed by a worker.
         continues: The run whose last checkpoint it begins with, and how many epochs that has.
+        leaks_acknowledged: Launched though images may leak; true too where that is so of its study.
 
     Raises:
         Conflict: If the key was used for another spec.
@@ -84,6 +86,7 @@ def create_run(
                 external=external,
                 note=note,
                 continues=continues,
+                leaks_acknowledged=leaks_acknowledged,
             )
             return run, True
     except IntegrityError:
@@ -109,6 +112,7 @@ def add_run(
     note: str = "",
     published: Published | None = None,
     continues: tuple[int, int] | None = None,
+    leaks_acknowledged: bool = False,
 ) -> RunRow:
     """Insert a run within the caller's transaction; see `create_run`.
 
@@ -116,6 +120,7 @@ def add_run(
         published: What a recipe's authors reported of it.
     """
     data = plain_json(spec.model_dump(mode="json"))
+    of_study = select(STUDIES.c.leaks_acknowledged).where(STUDIES.c.id == study_id)
     row = conn.execute(
         insert(RUNS)
         .values(
@@ -139,6 +144,7 @@ def add_run(
                 published=published.model_dump(mode="json") if published else None,
                 continues_run=continues[0] if continues else None,
                 continues_epoch=continues[1] if continues else None,
+                leaks_acknowledged=leaks_acknowledged or bool(conn.scalar(of_study)),
             )
         )
         .returning(*RUNS.c)

@@ -52,6 +52,7 @@ def create_study(
     steps: Sequence[PlannedStep] = (),
     webhook: Webhook = NO_WEBHOOK,
     sweep: Expansion | None = None,
+    leaks_acknowledged: bool = False,
 ) -> StudyRow:
     """Create a study and queue a run for each spec, or its first steps' runs; all or nothing.
 
@@ -60,6 +61,7 @@ def create_study(
         steps: In place of `specs`.
         webhook: Told when it ends.
         sweep: What `specs` or `steps` come from; of a search both are empty.
+        leaks_acknowledged: Of all its runs, those that come later too.
     """
     with store.write() as conn:
         row = conn.execute(
@@ -69,6 +71,7 @@ def create_study(
                 owner=owner,
                 note=note,
                 created_at=store.clock(),
+                leaks_acknowledged=leaks_acknowledged,
                 **_webhook_values(store, webhook),
             )
             .returning(*STUDIES.c)

@@ -46,6 +46,8 @@ class Study(SQLModel, table=True):
     owner: str = Field(sa_type=PlainText)
     note: str = Field(default="", sa_type=PlainText)
     created_at: float
+    leaks_acknowledged: bool = False
+    """Its runs are launched though images may leak, those that come later too."""
     stopped_at: float | None = None
     """When somebody stopped it: none of its waiting runs or steps begins any more."""
     ended_at: float | None = Field(default=None, index=True)

@@ -17,11 +17,25 @@ from trainer.process import log_to_stderr
 log = logging.getLogger(__name__)
 
 
+Say = Callable[[dict[str, Any]], None]
+"""Takes what a program says of how far it is: what, done and total."""
+
+
 def answer(work: Callable[[], dict[str, Any]]) -> int:
     """Do `work`, say what it returns or why it cannot be done, and return the exit status."""
+    return answer_telling(lambda _: work())
+
+
+def answer_telling(work: Callable[[Say], dict[str, Any]]) -> int:
+    """Do what `answer` does; `work` can say on the way how far it is."""
     with answers() as said:
-        message = outcome(work)
-        said.write(json.dumps(message) + "\n")
+
+        def say(told: dict[str, Any]) -> None:
+            said.write(json.dumps(told) + "\n")
+            said.flush()
+
+        message = outcome(lambda: work(say))
+        say(message)
     return 0 if "ready" in message else 1
 
 

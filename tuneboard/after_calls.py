@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tuneboard.connection import Connection
 from tuneboard.latefile import LateFile
 
+_GROUPS = 1000
 _JOB_LOOK_S = 10.0  # the server answers as soon as the job has ended
 
 
@@ -78,6 +80,27 @@ class JobCalls(Connection):
     def cancel_job(self, job_id: int) -> dict[str, Any]:
         """End a job that has not ended, and return it."""
         return self._object("POST", f"jobs/{job_id}/cancel")
+
+    def duplicates(self, dataset: str, *, kind: str = "all") -> dict[str, Any]:
+        """Return a dataset's groups of duplicates; see `GET /datasets/NAME/duplicates`.
+
+        Args:
+            dataset: Name of the dataset.
+            kind: all, or only those across splits or across classes.
+        """
+        path = f"datasets/{quote(dataset, safe='')}/duplicates"
+        found = self._object("GET", path, params={"kind": kind, "limit": _GROUPS})
+        while len(found["groups"]) < found["total"]:
+            params = {"kind": kind, "limit": _GROUPS, "offset": len(found["groups"])}
+            more = self._object("GET", path, params=params)["groups"]
+            if not more:
+                break
+            found["groups"] += more
+        return found
+
+    def look_for_duplicates(self, dataset: str) -> dict[str, Any]:
+        """Have a dataset looked through again, and return the job that does it."""
+        return self._object("POST", f"datasets/{quote(dataset, safe='')}/duplicates")
 
     def wait_for_job(self, job_id: int, *, timeout_s: float | None = None) -> dict[str, Any]:
         """Return a job once it has ended, well or not.

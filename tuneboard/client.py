@@ -42,6 +42,7 @@ class Client(CareCalls, CompareCalls, DatasetCalls, JobCalls, ListCalls, RunCall
         study: int | None = None,
         external: bool = False,
         idempotency_key: str | None = None,
+        acknowledge_leaks: bool = False,
     ) -> dict[str, Any]:
         """Launch a run and return it.
 
@@ -53,6 +54,8 @@ class Client(CareCalls, CompareCalls, DatasetCalls, JobCalls, ListCalls, RunCall
             external: A script of yours trains it and says so with `report`; no worker does.
             idempotency_key: Sending the same one again returns the run launched the first time;
                 None: a fresh one, so that the request can be repeated on a broken connection.
+            acknowledge_leaks: Launch it though images that it is judged by are among its training
+                images, the same or nearly.
         """
         data = _as_mapping(spec)
         if name is not None:
@@ -60,6 +63,8 @@ class Client(CareCalls, CompareCalls, DatasetCalls, JobCalls, ListCalls, RunCall
         params: dict[str, Any] = {"priority": priority, "external": external}
         if study is not None:
             params["study"] = study
+        if acknowledge_leaks:
+            params["acknowledge_leaks"] = True
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         for last_try in (False, True):
             try:

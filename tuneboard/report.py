@@ -21,6 +21,7 @@ RESULT_COLUMNS = (
 DATASET_COLUMNS = ("name", "kind", "status", ">classes", ">train", ">val", ">test")
 
 
+DUPLICATE_COLUMNS = (">group", "same", "split", "class", "image")
 JOB_COLUMNS = (">id", "kind", "of", "state", ">done")
 
 
@@ -203,3 +204,18 @@ def job_row(job: Mapping[str, Any]) -> tuple[str, ...]:
         job["state"],
         f"{told['done']:,} of {told['total']:,}" if told else "–",
     )
+
+
+def duplicate_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the cells of DUPLICATE_COLUMNS, a line for each image."""
+    return [
+        (
+            str(number),
+            "pixels" if group["exact"] else "nearly",
+            image["split"],
+            image["class_name"],
+            image["path"],
+        )
+        for number, group in enumerate(found["groups"], 1)
+        for image in group["images"]
+    ]

@@ -32,6 +32,7 @@ class StudyCalls(StreamCalls):
         study_data: str = "",
         webhook: str = "",
         webhook_runs: bool = False,
+        acknowledge_leaks: bool = False,
     ) -> dict[str, Any]:
         """Launch runs that belong together, and return the study with its runs.
 
@@ -45,6 +46,7 @@ class StudyCalls(StreamCalls):
             study_data: What the reported numbers of `steps` were measured on.
             webhook: Address that is told when the study ends.
             webhook_runs: Tell it of the end of each run as well.
+            acknowledge_leaks: See `Client.submit`.
         """
         body: dict[str, Any] = {"name": name, "note": note, "priority": priority}
         if steps:
@@ -53,6 +55,8 @@ class StudyCalls(StreamCalls):
             body["runs"] = [dict(run) for run in runs]
         if webhook:
             body |= {"webhook": webhook, "webhook_runs": webhook_runs}
+        if acknowledge_leaks:
+            body["acknowledge_leaks"] = True
         if any(published):
             body["published"] = [one and dict(one) for one in published]
         return self._object("POST", "studies", json=body)
@@ -65,6 +69,7 @@ class StudyCalls(StreamCalls):
         note: str = "",
         priority: int = 0,
         dry_run: bool = False,
+        acknowledge_leaks: bool = False,
     ) -> dict[str, Any]:
         """Launch many runs out of one spec, and return their study.
 
@@ -75,9 +80,15 @@ class StudyCalls(StreamCalls):
             note: Of the study.
             priority: Of every run; higher is claimed earlier.
             dry_run: Launch nothing; return `runs_total`, `names` and `summary` instead.
+            acknowledge_leaks: See `Client.submit`.
         """
         given = load_yaml(sweep) if isinstance(sweep, Path) else sweep
-        around = {"name": name, "note": note, "priority": priority}
+        around = {
+            "name": name,
+            "note": note,
+            "priority": priority,
+            "acknowledge_leaks": acknowledge_leaks,
+        }
         body = {**sweep_document(given), **{key: one for key, one in around.items() if one}}
         params = {"dry_run": True} if dry_run else {}
         return self._object("POST", "studies", json=body, params=params)
@@ -102,6 +113,7 @@ class StudyCalls(StreamCalls):
         note: str = "",
         webhook: str = "",
         webhook_runs: bool = False,
+        acknowledge_leaks: bool = False,
     ) -> dict[str, Any]:
         """Launch a recipe's runs, and return their study.
 
@@ -116,6 +128,7 @@ class StudyCalls(StreamCalls):
             note: In place of the recipe's.
             webhook: Address that is told when the study ends.
             webhook_runs: Tell it of the end of each run as well.
+            acknowledge_leaks: See `Client.submit`.
         """
         body = {
             "dataset": dataset,
@@ -126,6 +139,7 @@ class StudyCalls(StreamCalls):
             "note": note,
             "webhook": webhook,
             "webhook_runs": webhook_runs,
+            "acknowledge_leaks": acknowledge_leaks,
         }
         return self._object("POST", f"recipes/{quote(name, safe='')}/launch", json=body)
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from store import jobs
 from store.database import Store, Unavailable
-from store.datasets import get_dataset
+from store.datasets import get_dataset, get_dataset_by_id, note_duplicates
 from store.deletion import remove_leftovers
 from store.evaluations import evaluations
 from store.rows import JobRow
@@ -52,6 +52,9 @@ def job_command(store: Store, settings: Settings, job: JobRow) -> list[str]:
     folder, asked = settings.job_dir(job.id), job.payload
     if job.kind == "vote":
         return _vote_command(store, settings, job)
+    if job.kind == "duplicates":
+        manifest = settings.dataset_dir(get_dataset_by_id(store, job.dataset_id or 0).id)
+        return [sys.executable, "-m", "trainer.duplicates", f"--data={manifest / 'manifest.json'}"]
     run = get_run(store, job.run_id or 0)
     attempt = settings.attempt_dir(run.id, run.attempt)
     given = [f"--run-dir={attempt}", "--device=cpu", f"--out={folder / asked['file']}"]
@@ -210,6 +213,9 @@ class JobRunner:
         """Store what the program said at last; what was sent to it is no longer needed."""
         ready = result.get("ready")
         if ready is not None:
+            if job.kind == "duplicates":
+                found, dataset_id = ready["duplicates"], job.dataset_id or 0
+                insist(lambda: note_duplicates(self._store, dataset_id, found), self._draining)
             insist(lambda: jobs.job_succeeded(self._store, job, ready), self._draining)
         else:
             error = result.get("failed") or {

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.runs import NOTE_LIMIT
 from app.api.studies import WEBHOOK_WORDS
 from app.dependencies import BellDep, JsonBody, Owner, SettingsDep, StoreDep
+from app.leaks import ACKNOWLEDGE_LEAKS
 from app.outputs import run_outs, study_out
 from app.study_answers import RecipeOut, RecipeRunOut, RecipesOut, RecipeStepOut, StudyOut
 from app.submit import submit_recipe
@@ -54,6 +55,7 @@ class LaunchIn(BaseModel):
     note: str = Field("", max_length=NOTE_LIMIT, description="In place of the recipe's.")
     webhook: str = Field("", max_length=URL_LIMIT, description=WEBHOOK_WORDS)
     webhook_runs: bool = Field(False, description="Tell the webhook of each run's end as well.")
+    acknowledge_leaks: bool = Field(False, description=ACKNOWLEDGE_LEAKS)
 
 
 @router.get("")
@@ -94,6 +96,7 @@ def launch(
         webhook=checked_webhook(
             how.webhook, each_run=how.webhook_runs, hosts=settings.webhook_hosts
         ),
+        acknowledge_leaks=how.acknowledge_leaks,
     )
     response.headers["location"] = f"/api/v1/studies/{row.id}"
     return study_out(row, run_outs(store, runs_by_ids(store, row.run_ids)))

@@ -27,6 +27,7 @@ from app.dependencies import (
 )
 from app.errors import field_error
 from app.leaderboard import chosen_columns, table
+from app.leaks import ACKNOWLEDGE_LEAKS
 from app.outputs import evaluations_out, event_out, log_out, run_out, run_outs, series_columns
 from app.submit import cancel_run, submit
 from store.deletion import delete_runs
@@ -53,6 +54,9 @@ EXAMPLE_SPEC = {
 }
 
 router = APIRouter(prefix="/runs", tags=["runs"])
+
+
+AcknowledgeLeaks = Annotated[bool, Query(description=ACKNOWLEDGE_LEAKS)]
 
 
 class RunChange(BaseModel):
@@ -91,6 +95,7 @@ def create(
         bool, Query(description="A script reports the run's events; no worker trains it.")
     ] = False,
     note: Annotated[str, Query(max_length=NOTE_LIMIT)] = "",
+    acknowledge_leaks: AcknowledgeLeaks = False,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -112,6 +117,7 @@ def create(
         idempotency_key=idempotency_key,
         external=external,
         note=note,
+        acknowledge_leaks=acknowledge_leaks,
     )
     response.status_code = 201 if created else 200
     response.headers["location"] = f"/api/v1/runs/{run.id}"
@@ -280,9 +286,9 @@ def show_log(
 
 
 @router.get("/{run_id}/evaluations")
-def show_evaluations(store: StoreDep, run: RunDep) -> EvaluationsOut:
+def show_evaluations(store: StoreDep, settings: SettingsDep, run: RunDep) -> EvaluationsOut:
     """Return confusion matrices and figures by class, once a split has been evaluated."""
-    return evaluations_out(store, run.id)
+    return evaluations_out(store, settings, run)
 
 
 def _parsed_events(body: bytes, media_type: str) -> list[Event]:

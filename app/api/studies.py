@@ -12,6 +12,7 @@ from app.api.runs import EXAMPLE_SPEC, NOTE_LIMIT
 from app.bodies import described_as, read_document
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.errors import field_error
+from app.leaks import ACKNOWLEDGE_LEAKS
 from app.outputs import run_outs, study_out
 from app.study_answers import LaunchPreviewOut, StudiesOut, StudyOut
 from app.submit import submit_recipe, submit_study
@@ -79,6 +80,7 @@ class StudyIn(BaseModel):
         max_length=RUNS_LIMIT,
         description="What was reported of each run elsewhere, in the runs' order; empty: of none.",
     )
+    acknowledge_leaks: bool = Field(False, description=ACKNOWLEDGE_LEAKS)
 
 
 _REFERENCE = "#/components/schemas/"
@@ -187,6 +189,7 @@ def create(
             note=study.note,
             priority=study.priority,
             webhook=webhook,
+            acknowledge_leaks=study.acknowledge_leaks,
         )
     elif study.steps is not None:
         row = submit_recipe(
@@ -198,6 +201,7 @@ def create(
             priority=study.priority,
             substitute=study.substitute,
             webhook=webhook,
+            acknowledge_leaks=study.acknowledge_leaks,
         )
     else:
         row = submit_study(
@@ -211,6 +215,7 @@ def create(
             priority=study.priority,
             published=study.published,
             webhook=webhook,
+            acknowledge_leaks=study.acknowledge_leaks,
         )
     response.headers["location"] = f"/api/v1/studies/{row.id}"
     return whole(store, row)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.dependencies import StoreDep
+from app.dependencies import SettingsDep, StoreDep
 from app.figures.compare import RUNS_LIMIT, CompareInfo, compare_info
 from app.pages.compare_curves import (
     CurvesPart,
@@ -25,6 +25,7 @@ from app.pages.compare_share import ADDING, SharePart, number_in, share_part
 from app.pages.compare_specs import SpecsPart, specs_part
 from app.pages.templating import render
 from store.database import Store
+from store.settings import Settings
 from store.values import ID_LIMIT
 
 TABLES_AT_ONCE = 50
@@ -85,6 +86,7 @@ class ComparePage:
 
 def compare_context(
     store: Store,
+    settings: Settings,
     run_ids: list[int],
     view: CurvesView,
     results: ResultsView,
@@ -99,7 +101,7 @@ def compare_context(
         curves=curves,
         first_query=first_query(curves, [run.id for run in info.runs], dict(kept)),
         kept=tuple((key, value) for key, value in kept if key not in ADDING),
-        results=None if is_large else results_part(store, info, results),
+        results=None if is_large else results_part(store, settings, info, results),
         specs=None if is_large else specs_part(info, number_in(dict(kept).get("baseline", ""))),
         share=share_part(store, info, kept),
     )
@@ -112,6 +114,7 @@ Runs = Annotated[list[Annotated[int, Query(ge=1, le=ID_LIMIT)]], Query(max_lengt
 def compare(
     request: Request,
     store: StoreDep,
+    settings: SettingsDep,
     view: CurvesViewDep,
     results: ResultsViewDep,
     run: Runs = [],  # noqa: B006 - FastAPI copies it
@@ -125,7 +128,7 @@ def compare(
             if key != "without" and (key, value) != ("run", str(without))
         ]
         return RedirectResponse(f"{request.url.path}?{urlencode(query)}", 303)
-    page = compare_context(store, run, view, results, request.query_params.multi_items())
+    page = compare_context(store, settings, run, view, results, request.query_params.multi_items())
     return render(request, "pages/compare.html", page)
 
 
@@ -133,12 +136,13 @@ def compare(
 def compare_live(
     request: Request,
     store: StoreDep,
+    settings: SettingsDep,
     view: CurvesViewDep,
     results: ResultsViewDep,
     run: Runs = [],  # noqa: B006 - FastAPI copies it
 ) -> HTMLResponse:
     """Show the parts that change, for a page that is already open."""
-    page = compare_context(store, run, view, results, request.query_params.multi_items())
+    page = compare_context(store, settings, run, view, results, request.query_params.multi_items())
     if page.results is None:
-        page = replace(page, results=results_part(store, page.info, results))
+        page = replace(page, results=results_part(store, settings, page.info, results))
     return render(request, "partials/compare_live.html", page)

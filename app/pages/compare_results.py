@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, Response
 
-from app.dependencies import StoreDep
+from app.dependencies import SettingsDep, StoreDep
 from app.exports.cells import markdown_table
 from app.figures.compare import RUNS_LIMIT, CompareInfo, compare_info
 from app.figures.results import (
@@ -27,10 +27,12 @@ from app.figures.results import (
     sorted_lines,
     time_to_target,
 )
+from app.leaks import Clean, clean_accuracies
 from app.pages.compare_view import PATH
 from app.pages.templating import compact, count, duration, number, percent, render
 from store.database import Store
 from store.series import series
+from store.settings import Settings
 from store.values import ID_LIMIT
 from trainer.cells import harmless
 from trainer.errors import FieldError, InvalidInput
@@ -96,6 +98,8 @@ class ResultsPart:
     columns: tuple[Column, ...]
     lines: tuple[ResultLine, ...]
     best: Mapping[str, float]
+    without: Mapping[tuple[int, str], Clean]
+    """Accuracies without images that are among the training images too, by run and split."""
 
     @property
     def all_columns(self) -> tuple[Column, ...]:
@@ -124,6 +128,15 @@ class ResultsPart:
             return ""
         return f"{found[0] * 100:.1f}–{found[1] * 100:.1f}"
 
+    def without_leaks(self, column: Column, line: ResultLine) -> str:
+        """Return an accuracy without leaked images, where some of the split leaked."""
+        found = self.without.get((line.row.run_id, column.split))
+        return (
+            ""
+            if found is None
+            else f"{percent(found.accuracy, 2)} without {count(found.leaked)} leaked"
+        )
+
     def is_best(self, column: Column, line: ResultLine) -> bool:
         """Return whether a cell is the best of its column."""
         value = line.values[column.key]
@@ -141,7 +154,9 @@ class ResultsPart:
         return {key: "ascending", f"-{key}": "descending"}.get(self.view.sort, "")
 
 
-def results_part(store: Store, info: CompareInfo, view: ResultsView) -> ResultsPart:
+def results_part(
+    store: Store, settings: Settings, info: CompareInfo, view: ResultsView
+) -> ResultsPart:
     """Return the table of those runs."""
     reached: dict[int, float | None] = {}
     if view.target is not None:
@@ -157,6 +172,9 @@ def results_part(store: Store, info: CompareInfo, view: ResultsView) -> ResultsP
         tuple(column for column in COLUMNS if column.key in keys),
         tuple(sorted_lines(lines, view.sort)),
         best_values(lines),
+        clean_accuracies(
+            store, settings, {run.id: run.spec for run in info.runs}, info.evaluations
+        ),
     )
 
 
@@ -164,26 +182,28 @@ def results_part(store: Store, info: CompareInfo, view: ResultsView) -> ResultsP
 def results(
     request: Request,
     store: StoreDep,
+    settings: SettingsDep,
     view: ResultsViewDep,
     run: Annotated[
         list[Annotated[int, Query(ge=1, le=ID_LIMIT)]], Query(min_length=1, max_length=RUNS_LIMIT)
     ],
 ) -> HTMLResponse:
     """Show the table alone, for a page that is already open."""
-    part = results_part(store, compare_info(store, run), view)
+    part = results_part(store, settings, compare_info(store, run), view)
     return render(request, "partials/compare_results.html", {"results": part})
 
 
 @router.get("/compare/results.csv", name="compare_results_csv")
 def results_csv(
     store: StoreDep,
+    settings: SettingsDep,
     view: ResultsViewDep,
     run: Annotated[
         list[Annotated[int, Query(ge=1, le=ID_LIMIT)]], Query(min_length=1, max_length=RUNS_LIMIT)
     ],
 ) -> Response:
     """Return the table as it is shown, with whole numbers and the intervals' ends."""
-    part = results_part(store, compare_info(store, run), view)
+    part = results_part(store, settings, compare_info(store, run), view)
     return Response(
         _csv(part),
         media_type="text/csv; charset=utf-8",

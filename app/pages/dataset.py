@@ -20,6 +20,7 @@ from app.figures.bars import class_counts_figure, short_sides_figure
 from app.figures.style import Figure
 from app.images import ListedImage, listed, ready_manifest
 from app.outputs import dataset_out, run_outs
+from app.pages.duplicates import DuplicatesPart, duplicates_part
 from app.pages.templating import render
 from app.removal import freed_bytes, remove_dataset
 from app.security import CheckedForm
@@ -125,6 +126,7 @@ class DatasetPage:
     sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     samples: tuple[tuple[str, int, tuple[ListedImage, ...]], ...] = ()
     """Class, its number and some of its images."""
+    duplicates: DuplicatesPart | None = None
     grid: Grid | None = None
     cut: CutForm | None = None
     runs: tuple[RunOut, ...] = ()
@@ -198,6 +200,7 @@ def dataset_context(
             sides_figure=_sides_figure(dataset),
             sizes=row.summary.get("sizes", {}),
             samples=_samples(settings, row) if is_ready else (),
+            duplicates=duplicates_part(store, settings, row) if is_ready else None,
         )
     if asked.view == "images" and is_ready:
         return replace(page, grid=_grid(settings, row, asked))

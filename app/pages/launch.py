@@ -88,6 +88,7 @@ def launch_submit(
             if typed.study.isascii() and typed.study.isdecimal()
             else None,
             note=typed.note.strip(),
+            acknowledge_leaks=typed.acknowledge_leaks,
         )
     except InvalidInput as error:
         found = [item for item in error.errors if item.field != "priority"]
@@ -152,6 +153,7 @@ def recipe_submit(
             small="small" in form,
             substitute="substitute" in form,
             seeds=seeds,
+            acknowledge_leaks="acknowledge_leaks" in form,
         )
     except InvalidInput as error:
         page = launch_context(store, settings, recipe_errors=error.errors)

@@ -43,6 +43,7 @@ class Typed:
     """None: what the values make."""
     study: str = ""
     """Number of the study that the run is to join; empty: none."""
+    acknowledge_leaks: bool = False
 
     @staticmethod
     def of(form: Mapping[str, object]) -> Typed:
@@ -54,6 +55,7 @@ class Typed:
             note=texts.get("note", "")[:NOTE_LIMIT],
             yaml=texts.get("spec_yaml"),
             study=texts.get("study", "")[:20],
+            acknowledge_leaks="acknowledge_leaks" in texts,
         )
 
 
@@ -110,6 +112,8 @@ class LaunchPage:
     """None where the form describes no run yet."""
     recipes: tuple[Recipe, ...] = ()
     recipe_errors: tuple[FieldError, ...] = ()
+    acknowledged: bool = False
+    """Whether it is to be launched though images leak."""
     is_refused: bool = False
     """Whether this answers an attempt that failed."""
     section: str = "launch_page"
@@ -119,6 +123,12 @@ class LaunchPage:
     study: str = ""
     """Number of the study that the run is to join."""
     many: Many = Many()
+
+    @property
+    def leak(self) -> FieldError | None:
+        """What leaks, where that kept a launch from happening."""
+        found = (*self.form.errors, *self.yaml_errors, *self.recipe_errors)
+        return next((error for error in found if error.field == "acknowledge_leaks"), None)
 
     @property
     def errors(self) -> tuple[FieldError, ...]:
@@ -161,6 +171,7 @@ def launch_context(
         recipes=tuple(load_recipes()),
         recipe_errors=tuple(recipe_errors),
         many=many or Many(_many_values(typed), is_open=bool(_many_values(typed))),
+        acknowledged=typed.acknowledge_leaks,
         is_refused=bool(given or given_yaml or priority_error),
         study=typed.study or study,
     )

@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.responses import JSONResponse
 
 from app.forms import launch_form, short_yaml, spec_data, typed_values
+from app.leaks import check_leaks
 from app.pages.launch_context import Typed
 from app.pages.templating import templates
 from app.spec_summary import SpecSummary, summary_of
@@ -40,6 +41,8 @@ def synced(
             values = answer["values"] = typed_values(answer["spec"])
         summary = summary_of(store, settings, values, typed.priority)
         check_spec(store, settings, spec)
+        if not typed.acknowledge_leaks:
+            check_leaks(store, settings, [spec])
     except InvalidInput as error:
         errors = error.errors
     if not is_yaml:

@@ -16,6 +16,7 @@ from app.pages.compare_verdict import router as compare_verdict
 from app.pages.compare_vote import router as compare_vote
 from app.pages.dataset import router as dataset
 from app.pages.datasets import router as datasets
+from app.pages.duplicates import router as duplicates
 from app.pages.exports import router as exports
 from app.pages.launch import router as launch
 from app.pages.launch_many import router as launch_many
@@ -52,6 +53,7 @@ for part in (
     compare_vote,
     datasets,
     dataset,
+    duplicates,
     exports,
     studies,
     study,

@@ -22,6 +22,7 @@ from app.figures.confusion import (
 )
 from app.figures.style import Figure, run_style
 from app.flips import Gallery, cell
+from app.leaks import Clean, clean_accuracies
 from app.looks import LOOKS, Look, look
 from app.pages.gallery import Card, cards
 from app.pages.templating import render
@@ -121,6 +122,8 @@ class ResultsPart:
     figure: Figure
     pairs: tuple[Confused, ...]
     opened: Opened | None
+    without: Clean | None
+    """Without images that are among the training images too; None where there are none."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,9 @@ def results_part(store: Store, settings: Settings, part: Part) -> ResultsPart:
         figure,
         tuple(confused_pairs([row.confusion], PAIRS_LIMIT)),
         _opened(store, settings, part, *place) if place else None,
+        clean_accuracies(store, settings, {row.run_id: part.run.spec}, [row]).get(
+            (row.run_id, row.split)
+        ),
     )
 
 

@@ -77,4 +77,6 @@ def launch_missing(
         owner=owner,
         note=f"To tell the settings of run {baseline.id} from those of run {other.id}.",
         published=published,
+        # They continue what was launched so before.
+        acknowledge_leaks=baseline.leaks_acknowledged and other.leaks_acknowledged,
     )

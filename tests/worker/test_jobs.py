@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from store import jobs, lifecycle
+from store.datasets import get_dataset
 from store.rows import JobRow
 from tests.trainer.runs import train
 from tests.worker.house import ROOT, House, processes_of, wait_until
@@ -214,3 +215,21 @@ def test_the_real_programs_do_real_jobs(house: House, tmp_path: Path) -> None:
     assert voted["preferred"] == str(run_ids[1])
     for job in done:
         assert (house.settings.job_dir(job.id) / job.payload["file"]).stat().st_size > 0
+
+
+def test_a_dataset_is_looked_through_by_the_real_program(house: House) -> None:
+    house.add_dataset("old")
+    row = get_dataset(house.store, "old")
+    file = house.settings.dataset_dir(row.id) / "manifest.json"
+    older = json.loads(file.read_text())
+    del older["duplicates"]
+    file.write_text(json.dumps(older))
+    job = jobs.create_job(
+        house.store, "duplicates", "tester", {"dataset": "old"}, dataset_id=row.id
+    )
+    JobRunner(house.store, house.settings, threading.Event()).work()
+    done = jobs.get_job(house.store, job.id)
+    assert done.error is None
+    found = get_dataset(house.store, "old").summary["duplicates"]
+    assert done.result == {"duplicates": found}
+    assert json.loads(file.read_text())["duplicates"] is not None

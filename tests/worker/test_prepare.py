@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import sys
 import threading
@@ -205,3 +206,41 @@ def test_every_limit_reaches_the_program(tmp_path: Path, house: House) -> None:
     assert {"--upload-limit-bytes=1", "--upload-files-limit=2", "--unpacked-limit-bytes=3"} <= set(
         command
     )
+
+
+def test_damaged_huge_and_mislabelled_images_are_named_and_stop_nothing(
+    house: House, bell: Bell, tmp_path: Path
+) -> None:
+    images = _folder_of_images(tmp_path / "pets")
+    whole = io.BytesIO()
+    Image.effect_noise((64, 64), 60).convert("RGB").save(whole, "JPEG")
+    bomb = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(bomb, "BMP")
+    claims = (60_000).to_bytes(4, "little") * 2
+    other = io.BytesIO()
+    Image.effect_noise((40, 40), 60).save(other, "PNG")
+    for name, content in {
+        "cut.jpg": whole.getvalue()[:900],
+        "corrupt.png": b"\x89PNG\r\n\x1a\n" + bytes(200),
+        "bomb.bmp": bomb.getvalue()[:18] + claims + bomb.getvalue()[26:],
+        "text.jpg": b"this is no image",
+        "really_a_png.jpg": other.getvalue(),
+    }.items():
+        (images / "cat" / name).write_bytes(content)
+    house.settings = house.settings.model_copy(update={"data_roots": (tmp_path,)})
+    _register(house, "pets", "folder", images)
+    Preparer(house.store, house.settings, bell).wake()
+    ready = datasets.get_dataset(house.store, "pets")
+    assert ready.status == "ready", ready.error
+    skipped = {one["file"]: one["reason"] for one in ready.summary["skipped"]}
+    assert set(skipped) == {
+        f"cat/{name}" for name in ("cut.jpg", "corrupt.png", "bomb.bmp", "text.jpg")
+    }
+    assert "truncated" in skipped["cat/cut.jpg"]
+    assert "the limit is" in skipped["cat/bomb.bmp"]
+    assert "not an image" in skipped["cat/text.jpg"]
+    [odd] = ready.summary["misnamed"]
+    assert odd["file"] == "cat/really_a_png.jpg"
+    assert "its content is PNG" in odd["reason"]
+    # Of the pictures of one colour each, four are there twice: once a cat, once a dog.
+    assert ready.summary["duplicates"]["across_classes"] == 4

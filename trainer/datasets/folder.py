@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from trainer.datasets.images import Probe, probe, quiet_decoders
+from trainer.datasets.duplicates import Look, find_groups
+from trainer.datasets.images import Probe, examine, misnamed, probe, quiet_decoders
 from trainer.datasets.listing import Found, Listing, is_utf8, printable
-from trainer.datasets.manifest import Item, Manifest, content_fingerprint
+from trainer.datasets.manifest import Item, Manifest, Skipped, content_fingerprint
 from trainer.datasets.sizes import measures, spreads
 from trainer.errors import FieldError, InvalidInput
 
@@ -109,7 +110,7 @@ def scan_folder(
         ]
     _check_classes(base, splits, classes, field, source or str(root))
 
-    probes = probe_all([image for split in found for image in found[split]], report)
+    probes = probe_all([image for split in found for image in found[split]], report, with_look=True)
     labels = {label: index for index, label in enumerate(classes["train"])}
     items: dict[str, tuple[Item, ...]] = {}
     rows = []
@@ -134,6 +135,12 @@ def scan_folder(
         note=note,
         sizes=spreads(readable),
         measures=measures(readable),
+        misnamed=tuple(
+            Skipped(path, reason)
+            for path, result in sorted(probes.items())
+            if isinstance(result, Probe) and (reason := misnamed(path, result))
+        ),
+        duplicates=find_groups(looks_of(probes), report),
     )
     _check_no_class_is_empty(manifest, splits, field)
     return manifest
@@ -251,14 +258,26 @@ def _check_no_class_is_empty(manifest: Manifest, splits: dict[str, Path], field:
         raise InvalidInput.of(*errors[:PROBLEMS_SHOWN])
 
 
-def probe_all(images: list[Found], report: Report | None) -> dict[str, Probe | str]:
+def looks_of(probes: Mapping[str, Probe | str]) -> dict[str, Look]:
+    """Return what the usable images are compared by."""
+    return {
+        path: found.look
+        for path, found in probes.items()
+        if isinstance(found, Probe) and found.look is not None
+    }
+
+
+def probe_all(
+    images: list[Found], report: Report | None, *, with_look: bool = False
+) -> dict[str, Probe | str]:
     """Return what each image is, by path; decoding releases Python's lock, so threads help."""
+    look = examine if with_look else probe
     results: dict[str, Probe | str] = {}
     said = 0.0
     with quiet_decoders(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
-            for image, result in zip(batch, pool.map(probe, (i.file for i in batch)), strict=True):
+            for image, result in zip(batch, pool.map(look, (i.file for i in batch)), strict=True):
                 results[image.path] = result
                 if report and (now := time.monotonic()) - said >= REPORT_EVERY_S:
                     said = now

@@ -23,12 +23,18 @@ from PIL import (  # noqa: F401 - a format's module registers it
     WebPImagePlugin,
 )
 
+from trainer.datasets.duplicates import Look, look_at
+
 # What torchvision's ImageFolder reads; the GIF is left out there too.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 # What may be behind such a name: many collections hold a GIF or a PNG called .jpg, and Pillow
 # goes by content. Formats that start other programs or read other files are not among these.
 # Their modules are imported above: `Image.open(formats=…)` knows only what has been.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_BY_EXTENSION = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".ppm": "PPM", ".pgm": "PPM", ".bmp": "BMP",
+    ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
+}  # fmt: skip
 PIXEL_LIMIT = 89_478_485  # Pillow's own default: 256 MiB decoded as RGB
 FILE_LIMIT_BYTES = 256 * 1024**2  # a file is held in memory while it is looked at
 
@@ -43,6 +49,10 @@ class Probe:
     height: int
     size_bytes: int = 0
     """Of the file."""
+    format: str = ""
+    """What the content is, whatever the file is called."""
+    look: Look | None = None
+    """What it is compared with others by, if asked for."""
 
 
 def is_image_name(name: str) -> bool:
@@ -50,7 +60,20 @@ def is_image_name(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)
 
 
-def probe(path: str | os.PathLike[str]) -> Probe | str:
+def misnamed(name: str, found: Probe) -> str | None:
+    """Return what a usable image is instead of what its name says; None where the two agree."""
+    expected = _BY_EXTENSION.get(os.path.splitext(name)[1].lower())
+    if expected in (None, found.format) or not found.format:
+        return None
+    return f"its name says {expected}, its content is {found.format}; it is used all the same"
+
+
+def examine(path: str | os.PathLike[str]) -> Probe | str:
+    """Return what `probe` does, with what the image is compared with others by."""
+    return probe(path, with_look=True)
+
+
+def probe(path: str | os.PathLike[str], *, with_look: bool = False) -> Probe | str:
     """Return what the image is after decoding all of it, or why it cannot be used."""
     try:
         status = os.stat(path)
@@ -64,17 +87,19 @@ def probe(path: str | os.PathLike[str]) -> Probe | str:
         return f"cannot be read: {error.strerror or error}"
     if not content:
         return "the file is empty"
-    return _decode(content)
+    return _decode(content, with_look)
 
 
-def _decode(content: bytes) -> Probe | str:
+def _decode(content: bytes, with_look: bool) -> Probe | str:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
             if width * height > PIXEL_LIMIT:
                 return _too_large(f"{width} × {height} pixels")
             image.load()
-            image.convert("RGB")
+            kind = str(image.format)
+            decoded = image.convert("RGB")
+            look = look_at(decoded) if with_look else None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return _too_large("too many pixels")
     except UnidentifiedImageError:
@@ -83,7 +108,7 @@ def _decode(content: bytes) -> Probe | str:
         return "cannot be decoded: not enough memory"
     except Exception as error:  # decoders raise nearly anything on broken input
         return f"cannot be decoded: {str(error) or type(error).__name__}"
-    return Probe(hashlib.sha256(content).hexdigest(), width, height, len(content))
+    return Probe(hashlib.sha256(content).hexdigest(), width, height, len(content), kind, look)
 
 
 def _too_large(found: str) -> str:

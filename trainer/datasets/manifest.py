@@ -41,6 +41,16 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Images that are the same, or nearly; see `trainer.datasets.duplicates`."""
+
+    exact: bool
+    """Whether all have the same pixels."""
+    paths: tuple[str, ...]
+    """Two or more, in order."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A dataset that is ready to be trained on, or a collection ready to be classified."""
 
@@ -58,6 +68,10 @@ class Manifest:
     sizes: Mapping[str, Spread] = field(default_factory=dict)
     """Spread of `width` and of `height`; empty where nobody measured."""
     measures: Measures = field(default_factory=Measures)
+    misnamed: tuple[Skipped, ...] = ()
+    """Images that are used though their names tell another format, and which."""
+    duplicates: tuple[Group, ...] | None = None
+    """None where nobody has looked for them yet."""
 
     @cached_property
     def items(self) -> dict[str, tuple[str, Item]]:
@@ -89,6 +103,22 @@ class Manifest:
             "sizes": {side: vars(spread) for side, spread in self.sizes.items()},
             "measures": _plain(self.measures),
             "note": self.note,
+            "misnamed": [vars(one) for one in self.misnamed[:SKIPPED_LIMIT]],
+            "misnamed_total": len(self.misnamed),
+            "duplicates": self.duplicates_summary(),
+        }
+
+    def duplicates_summary(self) -> dict[str, int] | None:
+        """Return how many duplicates there are; None where nobody has looked for them yet."""
+        if self.duplicates is None:
+            return None
+        found = [[self.items[path] for path in group.paths] for group in self.duplicates]
+        return {
+            "groups": len(found),
+            "exact_groups": sum(group.exact for group in self.duplicates),
+            "images": sum(map(len, found)),
+            "across_splits": sum(len({split for split, _ in group}) > 1 for group in found),
+            "across_classes": sum(len({item.label for _, item in group}) > 1 for group in found),
         }
 
     def _counts(self, items: Iterable[Item]) -> list[int]:
@@ -148,6 +178,10 @@ def save_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
         "note": manifest.note,
         "sizes": {side: vars(spread) for side, spread in manifest.sizes.items()},
         "measures": _plain(manifest.measures),
+        "misnamed": [[one.file, one.reason] for one in manifest.misnamed],
+        "duplicates": None
+        if manifest.duplicates is None
+        else [[group.exact, group.paths] for group in manifest.duplicates],
     }
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -191,6 +225,8 @@ def _load(path: str, _mtime_ns: int, _size: int, _inode: int) -> Manifest:
             skipped=tuple(Skipped(file, reason) for file, reason in document["skipped"]),
             fingerprint=document["fingerprint"],
             note=document["note"],
+            misnamed=tuple(Skipped(*one) for one in document.get("misnamed", ())),
+            duplicates=_groups(document.get("duplicates")),
             sizes={side: Spread(**spread) for side, spread in document["sizes"].items()},
             measures=Measures.of_json(document.get("measures", {})),
         )
@@ -198,3 +234,9 @@ def _load(path: str, _mtime_ns: int, _size: int, _inode: int) -> Manifest:
         raise TuneboardError(
             f"{path} cannot be read as a dataset's manifest: {error}.", "Prepare the dataset again."
         ) from error
+
+
+def _groups(stored: list[tuple[bool, list[str]]] | None) -> tuple[Group, ...] | None:
+    if stored is None:
+        return None
+    return tuple(Group(exact, tuple(paths)) for exact, paths in stored)

@@ -7,9 +7,10 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trainer.datasets.images import Probe
+if TYPE_CHECKING:
+    from trainer.datasets.images import Probe
 
 COMMON_SHOWN = 12
 EDGES_PX = (1, 32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024, 1536, 2048, 4096)

@@ -174,6 +174,44 @@ def _upload(client: Any, name: str, archive: Path, unlabelled: bool) -> dict[str
     return found
 
 
+@app.command()
+def duplicates(
+    name: Annotated[str, typer.Argument(help="Name of the dataset.")],
+    kind: Annotated[
+        str, typer.Option(help="all, or only groups across splits or across classes.")
+    ] = "all",
+    look: Annotated[
+        bool, typer.Option("--look", help="Look through all images again first.")
+    ] = False,
+    as_json: Json = False,
+    url: Url = None,
+) -> None:
+    """List images that a dataset holds more than once, the same or nearly.
+
+    Exits 1 if looking for them failed.
+    """
+    from tuneboard.aftermath import error_of
+    from tuneboard.client import Client
+    from tuneboard.console import complain, put_json, put_table, say
+    from tuneboard.report import DUPLICATE_COLUMNS, duplicate_rows
+
+    with Client(url) as client:
+        if look:
+            ended = client.wait_for_job(client.look_for_duplicates(name)["id"])
+            if ended["state"] != "succeeded":
+                complain(error_of(ended["error"]))
+                raise typer.Exit(1)
+        found = client.duplicates(name, kind=kind)
+    if as_json:
+        put_json(found)
+        return
+    if not found["looked"]:
+        say("Nobody has looked yet; --look does.")
+        return
+    put_table(DUPLICATE_COLUMNS, duplicate_rows(found))
+    say(f"{found['total']} groups. {found['near']}")
+
+
 def _report(client: Any, dataset: dict[str, Any], wait: bool) -> None:
     from tuneboard.console import complain, say
     from tuneboard.report import dataset_text

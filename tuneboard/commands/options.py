@@ -15,6 +15,13 @@ Url = Annotated[
         show_default=False,
     ),
 ]
+AcknowledgeLeaks = Annotated[
+    bool,
+    typer.Option(
+        "--acknowledge-leaks",
+        help="Launch though validation or test images are among the training images.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Port = Annotated[
     int | None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tuneboard.commands.options import Json, Url, Webhook, WebhookRuns
+from tuneboard.commands.options import AcknowledgeLeaks, Json, Url, Webhook, WebhookRuns
 
 app = typer.Typer(help="List, show and launch published studies.", invoke_without_command=True)
 
@@ -100,6 +100,7 @@ def run(
     note: Annotated[str, typer.Option(help="Of the study, in place of the recipe's.")] = "",
     webhook: Webhook = "",
     webhook_runs: WebhookRuns = False,
+    acknowledge_leaks: AcknowledgeLeaks = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the runs to their end.")] = False,
     url: Url = None,
 ) -> None:
@@ -124,6 +125,7 @@ def run(
             note=note,
             webhook=webhook,
             webhook_runs=webhook_runs,
+            acknowledge_leaks=acknowledge_leaks,
         )
         for launched in study["runs"]:
             typer.echo(f"{launched['id']}\t{client.run_address(launched['id'])}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneboard.commands.options import Json, Url, Webhook, WebhookRuns
+from tuneboard.commands.options import AcknowledgeLeaks, Json, Url, Webhook, WebhookRuns
 
 if TYPE_CHECKING:
     from tuneboard.client import Client
@@ -26,6 +26,7 @@ def submit(
     ] = None,
     webhook: Webhook = "",
     webhook_runs: WebhookRuns = False,
+    acknowledge_leaks: AcknowledgeLeaks = False,
     url: Url = None,
 ) -> None:
     """Launch the runs of spec files and print their numbers and addresses.
@@ -48,10 +49,19 @@ def submit(
         studies: list[dict[str, Any]] = []
         for path, document in zip(specs, documents, strict=True):
             if {"runs", "steps"} & document.keys():
-                study = _launch_study(client, document, name, priority, path.stem, hook)
+                study = _launch_study(
+                    client, document, name, priority, path.stem, hook, acknowledge_leaks
+                )
                 studies.append(study)
             else:
-                launched.append(client.submit(document, name=name, priority=priority))
+                launched.append(
+                    client.submit(
+                        document,
+                        name=name,
+                        priority=priority,
+                        acknowledge_leaks=acknowledge_leaks,
+                    )
+                )
         for run in [*launched, *(run for study in studies for run in study["runs"])]:
             typer.echo(f"{run['id']}\t{client.run_address(run['id'])}")
         for study in studies:
@@ -76,6 +86,7 @@ def _launch_study(
     priority: int,
     stem: str,
     hook: dict[str, Any],
+    acknowledge_leaks: bool,
 ) -> dict[str, Any]:
     from trainer.planning import launchable, plan
     from trainer.recipes import as_recipe
@@ -91,6 +102,7 @@ def _launch_study(
             priority=priority,
             study_data=recipe.study_data,
             **hook,
+            acknowledge_leaks=acknowledge_leaks,
         )
     planned = launchable(plan(recipe))
     return client.launch_study(
@@ -102,6 +114,7 @@ def _launch_study(
             run.published.model_dump(mode="json") if run.published else None for run in planned
         ],
         **hook,
+        acknowledge_leaks=acknowledge_leaks,
     )
 
 

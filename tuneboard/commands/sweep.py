@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tuneboard.commands.options import Json, Url
+from tuneboard.commands.options import AcknowledgeLeaks, Json, Url
 
 NAMES_SHOWN = 100
 
@@ -55,6 +55,7 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say how many runs it makes, and their names.")
     ] = False,
+    acknowledge_leaks: AcknowledgeLeaks = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the study to its end.")] = False,
     as_json: Json = False,
     url: Url = None,
@@ -87,7 +88,7 @@ def sweep(
     document = with_options(sweep_document(load_yaml(file)), values or (), options)
     document |= {k: v for k, v in (("name", name), ("priority", priority)) if v is not None}
     with Client(url) as client:
-        told = client.sweep(document, dry_run=dry_run)
+        told = client.sweep(document, dry_run=dry_run, acknowledge_leaks=acknowledge_leaks)
         if as_json:
             put_json(told)
         if dry_run and not as_json:

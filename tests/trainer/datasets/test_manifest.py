@@ -94,6 +94,15 @@ def test_the_summary_counts_images_per_split_and_class(manifest):
             "short_sides": [[1, 32, 12]],
         },
         "note": "Pets.",
+        "misnamed": [],
+        "misnamed_total": 0,
+        "duplicates": {
+            "groups": 0,
+            "exact_groups": 0,
+            "images": 0,
+            "across_splits": 0,
+            "across_classes": 0,
+        },
     }
     json.dumps(manifest.summary(), allow_nan=False)
 
