@@ -33,14 +33,15 @@ def add_insects(server: Server) -> None:
 def test_a_planted_duplicate_is_seen_and_stops_the_launch_until_it_is_acknowledged(
     server: Server, page: Page
 ) -> None:
+    page.set_default_navigation_timeout(60_000)
     add_insects(server)
     before = len(list_runs(server.store, limit=500).rows)
-    page.goto(f"{server.address}/datasets/insects#duplicates")
+    page.goto(f"{server.address}/datasets/insects#duplicates", wait_until="domcontentloaded")
     group = page.locator(".twins-group")
     expect(group).to_have_count(1)
     expect(group).to_contain_text("across splits")
     expect(group.locator("img")).to_have_count(2)
-    page.goto(f"{server.address}/launch?dataset=insects")
+    page.goto(f"{server.address}/launch?dataset=insects", wait_until="domcontentloaded")
     page.get_by_label("Architecture").fill("tuneboard/small_cnn")
     page.get_by_label("Weights", exact=False).first.fill("none")
     page.get_by_role("button", name="Launch", exact=True).first.click()
