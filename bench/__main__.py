@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import charts, compare, ingest, pickup, runs, series, upload, web
+from bench import charts, compare, ingest, pickup, runs, series, tryit, upload, web
 
 MEASUREMENTS = {
     "web": web.measure,
@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "ingest": ingest.measure,
     "charts": charts.measure,
     "upload": upload.measure,
+    "tryit": tryit.measure,
 }
 
 

@@ -19,6 +19,7 @@ from tuneboard.commands import (
     shelf,
     studies,
     sweep,
+    tryit,
     wishes,
     workers,
 )
@@ -64,6 +65,8 @@ app.command()(shelf.tag)
 app.command()(shelf.archive)
 app.command()(shelf.delete)
 app.command()(after.predict)
+app.command()(tryit.explain)
+app.command()(tryit.features)
 app.command()(after.export)
 app.command()(after.vote)
 app.command()(local.train)

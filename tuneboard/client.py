@@ -22,9 +22,12 @@ from tuneboard.list_calls import ListCalls
 from tuneboard.recipe import as_mapping, load_yaml
 from tuneboard.run_calls import RunCalls
 from tuneboard.study_calls import StudyCalls
+from tuneboard.try_calls import TryCalls
 
 
-class Client(CareCalls, CompareCalls, DatasetCalls, JobCalls, ListCalls, RunCalls, StudyCalls):
+class Client(
+    CareCalls, CompareCalls, DatasetCalls, JobCalls, ListCalls, RunCalls, StudyCalls, TryCalls
+):
     """A connection to one Tuneboard; also a context manager.
 
     Every method raises:

@@ -81,7 +81,7 @@ def predict(
             listing = folder / "listing.json"
             _write_listing(listing, images)
             table = (out or folder / "predictions.csv").absolute()
-            result = _here(
+            result = here(
                 "trainer.predict", f"--run-dir={run}", f"--listing={listing}", f"--out={table}"
             )
     else:
@@ -90,7 +90,7 @@ def predict(
                 job = client.predict(number, images)
             else:
                 job = client.predict_dataset(number, dataset)
-            result = _result(client, job)
+            result = result_of(client, job)
             if out is not None:
                 client.download(job["id"], out)
     if as_json:
@@ -121,7 +121,7 @@ def export(
     number = run_number(run)
     if number is None:
         manifest = Path(run) / "dataset" / "manifest.json"
-        result = _here(
+        result = here(
             "trainer.export",
             f"--run-dir={run}",
             f"--data={manifest}",
@@ -131,7 +131,7 @@ def export(
     else:
         with Client(url) as client:
             job = client.export(number, form)
-            result = _result(client, job)
+            result = result_of(client, job)
             client.download(job["id"], out)
     if as_json:
         put_json(result)
@@ -173,7 +173,7 @@ def vote(
 
     with Client(url) as client:
         job = client.vote(runs, method=method, prefer=prefer, split=split)
-        result = _result(client, job)
+        result = result_of(client, job)
         if out is not None:
             client.download(job["id"], out)
     if as_json:
@@ -202,7 +202,7 @@ def _check_source(paths: list[Path] | None, dataset: str | None, number: int | N
         )
 
 
-def _result(client: Any, job: dict[str, Any]) -> dict[str, Any]:
+def result_of(client: Any, job: dict[str, Any]) -> dict[str, Any]:
     """Return what came of a job once it has ended.
 
     Raises:
@@ -219,7 +219,7 @@ def _result(client: Any, job: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _here(module: str, *arguments: str) -> dict[str, Any]:
+def here(module: str, *arguments: str) -> dict[str, Any]:
     """Return what one of the trainer's programs on this machine answers.
 
     Raises:
