@@ -86,7 +86,8 @@ def _train(data: Path, images: Path) -> list[int]:
             client.add_dataset("drawn", "folder", str(images))
             made = [client.submit(SPEC)["id"] for _ in range(2)]
             for run_id in made:
-                ended: Any = client.wait(run_id)
+                client.wait(run_id)
+                ended: Any = client.run(run_id)
                 if ended["status"] != "succeeded":
                     raise RuntimeError(f"run {run_id} {ended['status']}: {ended['failure']}")
     return made
