@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,10 @@ from trainer.datasets.manifest import load_manifest
 from trainer.errors import FieldError, InvalidInput
 from trainer.files import write_atomically
 from trainer.process import wait_passively
-from trainer.program import answer
+from trainer.program import Say, answer_telling
 
 ARCHIVE_SUFFIX = ".zip"
+SAY_EVERY_S = 0.5
 LISTED_LIMIT = 200
 """Images, and files left out, that the answer lists; the CSV file has all images."""
 LISTED_CELLS_LIMIT = 50_000
@@ -113,7 +115,14 @@ def dataset_pictures(manifest_file: Path) -> Found:
     return _readable([Picture(path, manifest.file(path)) for path in sorted(manifest.items)], [])
 
 
-def classify(attempt: Path, found: Found, out: Path, *, device: str = "recorded") -> dict[str, Any]:
+def classify(
+    attempt: Path,
+    found: Found,
+    out: Path,
+    *,
+    device: str = "recorded",
+    say: Say = lambda _told: None,
+) -> dict[str, Any]:
     """Classify the images, write the CSV file and return what is to be said of them.
 
     Args:
@@ -121,6 +130,7 @@ def classify(attempt: Path, found: Found, out: Path, *, device: str = "recorded"
         found: The images.
         out: The CSV file: `file`, `predicted`, and a column of percentages for each class.
         device: recorded or cpu.
+        say: Told now and then how many images are done.
 
     Raises:
         RunFailure: If the run's files are not whole.
@@ -135,7 +145,12 @@ def classify(attempt: Path, found: Found, out: Path, *, device: str = "recorded"
     listed: list[dict[str, Any]] = []
 
     def rows() -> Iterator[tuple[str, str, list[float]]]:
+        done, said_at = 0, 0.0
         for batch in model.of_files(files):
+            done += len(batch)
+            if time.monotonic() - said_at > SAY_EVERY_S:
+                said_at = time.monotonic()
+                say({"what": "classifying images", "done": done, "total": len(files)})
             for chances in batch.tolist():
                 best = max(range(len(chances)), key=chances.__getitem__)
                 yield next(names), model.classes[best], chances
@@ -209,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("paths", type=Path, nargs="*", help="images, or folders of images")
     options = parser.parse_args(arguments)
 
-    def work() -> dict[str, Any]:
+    def work(say: Say) -> dict[str, Any]:
         if options.listing is not None:
             limits = Limits(files=options.files_limit, unpacked_bytes=options.unpacked_limit_bytes)
             found = listed_pictures(options.listing, limits)
@@ -217,9 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = dataset_pictures(options.data)
         else:
             found = find_pictures(options.paths, options.root)
-        return classify(options.run_dir, found, options.out, device=options.device)
+        return classify(options.run_dir, found, options.out, device=options.device, say=say)
 
-    return answer(work)
+    return answer_telling(work)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -260,3 +261,19 @@ def test_the_programs_answer_in_one_line(run, pictures, tmp_path):
     code, said = ask("trainer.export", "--data", pictures, "--format", "safetensors", "--out", file)
     assert (code, said["ready"]["checked_images"]) == (0, 9)
     assert file.exists()
+
+
+def test_archives_among_the_images_are_unpacked_and_it_is_said_how_far_it_is(run, tmp_path):
+    Image.new("RGB", (9, 9), "blue").save(tmp_path / "one.png")
+    with zipfile.ZipFile(tmp_path / "more", "w") as archive:
+        archive.write(tmp_path / "one.png", "deep/two.png")
+    (tmp_path / "bad").write_bytes(b"PK\x03\x04 and no more")
+    listing = [["one.png", str(tmp_path / "one.png")], ["more.zip", str(tmp_path / "more")]]
+    listing.append(["bad.zip", str(tmp_path / "bad")])
+    (tmp_path / "listing.json").write_text(json.dumps(listing))
+    found = predict.listed_pictures(tmp_path / "listing.json")
+    assert [picture.name for picture in found.pictures] == ["one.png", "two.png"]
+    assert [name for name, _ in found.skipped] == ["bad.zip"]
+    told = []
+    predict.classify(run, found, tmp_path / "out.csv", say=told.append)
+    assert told[0] == {"what": "classifying images", "done": 2, "total": 2}
