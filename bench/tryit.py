@@ -65,6 +65,7 @@ def measure() -> Iterator[str]:
         port = free_port()
         with started(["-m", "tuneboard", "up"], data, port):
             wait_ready(port)
+            _wait_for_worker(port)
             address = f"http://127.0.0.1:{port}"
             with httpx.Client(base_url=address, timeout=120) as http:
                 first = _click(http, runs[0], photo)
@@ -91,6 +92,13 @@ def _train(data: Path, images: Path) -> list[int]:
                 if ended["status"] != "succeeded":
                     raise RuntimeError(f"run {run_id} {ended['status']}: {ended['failure']}")
     return made
+
+
+def _wait_for_worker(port: int) -> None:
+    """Wait until the interactive worker listens; its model server has not started then."""
+    with Client(f"http://127.0.0.1:{port}") as client:
+        while not any(worker["kind"] == "interactive" for worker in client.workers()):
+            time.sleep(0.1)
 
 
 def _click(http: httpx.Client, run_id: int, photo: bytes) -> float:

@@ -272,7 +272,7 @@ def test_archives_among_the_images_are_unpacked_and_it_is_said_how_far_it_is(run
     listing.append(["bad.zip", str(tmp_path / "bad")])
     (tmp_path / "listing.json").write_text(json.dumps(listing))
     found = predict.listed_pictures(tmp_path / "listing.json")
-    assert [picture.name for picture in found.pictures] == ["one.png", "two.png"]
+    assert [picture.name for picture in found.pictures] == ["one.png", "deep/two.png"]
     assert [name for name, _ in found.skipped] == ["bad.zip"]
     told = []
     predict.classify(run, found, tmp_path / "out.csv", say=told.append)
