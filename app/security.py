@@ -308,7 +308,7 @@ def takes_archive(path: str) -> bool:
     """Return whether an address takes an uploaded archive or images, and so a large body."""
     if path in {"/datasets/upload", "/api/v1/datasets/upload"}:
         return True
-    if path.startswith("/api/v1/uploads/"):
+    if path.startswith("/api/v1/uploads/") and not path.endswith("/finish"):
         return True
     if path.startswith("/api/v1/runs/") and path.endswith("/predictions"):
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -12,7 +13,7 @@ from store.datasets import check_name, get_dataset
 from store.rows import DatasetRow
 from store.states import TERMINAL
 from store.tables import DATASETS, RUNS
-from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
+from trainer.errors import Conflict, FieldError, InvalidInput
 
 TITLE_LIMIT = 200
 DESCRIPTION_LIMIT = 10_000
@@ -32,82 +33,76 @@ class DatasetUse:
     live_total: int
 
 
-def describe_dataset(
-    store: Store, name: str, *, title: str | None = None, description: str | None = None
+def change_dataset(
+    store: Store,
+    name: str,
+    *,
+    new_name: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
 ) -> DatasetRow:
-    """Change what is said of a dataset, and return it; None leaves a text as it is.
+    """Rename or describe a dataset, all or nothing, and return it; None leaves a part as it is.
+
+    Its runs go with a new name, whatever their state; the old name goes on leading to it, as
+    specs and people's files still say so, until another dataset takes that name.
 
     Raises:
         NotFound: If there is none of that name.
-        InvalidInput: If a text is too long.
-    """
-    values: dict[str, str] = {}
-    given = (("title", title, TITLE_LIMIT), ("description", description, DESCRIPTION_LIMIT))
-    for field, text, limit in given:
-        if text is None:
-            continue
-        if len(text) > limit:
-            raise InvalidInput.of(
-                FieldError(field, f"{len(text):,} characters", f"at most {limit:,}", "Shorten it.")
-            )
-        values[field] = text.strip()
-    found = get_dataset(store, name)
-    if not values:
-        return found
-    with store.write() as conn:
-        row = conn.execute(
-            update(DATASETS)
-            .where(DATASETS.c.id == found.id)
-            .values(**values)
-            .returning(*DATASETS.c)
-        ).one_or_none()
-    if row is None:
-        raise NotFound(f"There is no dataset `{name}`.")
-    return DatasetRow(**row._mapping)
-
-
-def rename_dataset(store: Store, name: str, new_name: str) -> DatasetRow:
-    """Give a dataset another name, and return it.
-
-    Its runs go with it, whatever their state; the old name goes on leading to it, as their specs
-    and people's files still say so, until another dataset takes that name.
-
-    Raises:
-        NotFound: If there is none of that name.
-        InvalidInput: If the new name cannot be one.
+        InvalidInput: If the new name cannot be one, or a text is too long.
         Conflict: If the new name is taken, or the dataset is being prepared.
     """
-    check_name(new_name)
+    if new_name is not None:
+        check_name(new_name)
+    texts = _texts(title=title, description=description)
     found = get_dataset(store, name)
-    if new_name == found.name:
+    is_renamed = new_name not in {None, found.name}
+    values: dict[str, Any] = dict(texts)
+    if is_renamed:
+        former = [old for old in found.former_names if old not in {new_name, found.name}]
+        values |= {"name": new_name, "former_names": [*former, found.name]}
+    if not values:
         return found
-    taken = Conflict(f"There is a dataset `{new_name}` already.", "Choose another name.")
-    former = [old for old in found.former_names if old not in {new_name, found.name}]
+    where = (DATASETS.c.id == found.id) & (DATASETS.c.name == found.name)
+    if is_renamed:
+        where &= DATASETS.c.status != "preparing"
     try:
         with store.write() as conn:
-            if conn.scalar(select(DATASETS.c.id).where(DATASETS.c.name == new_name)) is not None:
-                raise taken
             row = conn.execute(
-                update(DATASETS)
-                .where(
-                    DATASETS.c.id == found.id,
-                    DATASETS.c.name == found.name,
-                    DATASETS.c.status != "preparing",
-                )
-                .values(name=new_name, former_names=[*former, found.name])
-                .returning(*DATASETS.c)
+                update(DATASETS).where(where).values(**values).returning(*DATASETS.c)
             ).one_or_none()
             if row is None:
                 raise Conflict(
                     f"Dataset `{found.name}` is being prepared, or was changed just now.",
                     "Wait for the end of its preparation, then rename it.",
                 )
-            conn.execute(
-                update(RUNS).where(RUNS.c.dataset_name == found.name).values(dataset_name=new_name)
-            )
-    except IntegrityError as error:  # somebody took the name at the same moment
-        raise taken from error
+            if is_renamed:
+                conn.execute(
+                    update(RUNS)
+                    .where(RUNS.c.dataset_name == found.name)
+                    .values(dataset_name=new_name)
+                )
+    except IntegrityError as error:
+        raise Conflict(
+            f"There is a dataset `{new_name}` already.", "Choose another name."
+        ) from error
     return DatasetRow(**row._mapping)
+
+
+def _texts(**given: str | None) -> dict[str, str]:
+    """Return the texts that are given, without space around them.
+
+    Raises:
+        InvalidInput: If one is too long.
+    """
+    limits = {"title": TITLE_LIMIT, "description": DESCRIPTION_LIMIT}
+    errors = [
+        FieldError(field, f"{len(text):,} characters", f"at most {limits[field]:,}", "Shorten it.")
+        for field, text in given.items()
+        if text is not None and len(text) > limits[field]
+    ]
+    if errors:
+        raise InvalidInput.of(*errors)
+    return {field: text.strip() for field, text in given.items() if text is not None}
 
 
 def dataset_use(store: Store, name: str) -> DatasetUse:

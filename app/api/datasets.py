@@ -29,9 +29,8 @@ from app.uploads import receive_archive, receive_body, register_upload
 from store.dataset_changes import (
     DESCRIPTION_LIMIT,
     TITLE_LIMIT,
+    change_dataset,
     dataset_use,
-    describe_dataset,
-    rename_dataset,
 )
 from store.datasets import list_datasets
 from store.rows import DatasetRow
@@ -235,9 +234,13 @@ def show(dataset: DatasetDep) -> DatasetOut:
 @router.patch("/{name}", dependencies=[JsonBody])
 def change(dataset: DatasetDep, wanted: DatasetChange, store: StoreDep) -> DatasetOut:
     """Rename or describe a dataset; its runs go with it, and its old name still leads to it."""
-    row = describe_dataset(store, dataset.name, title=wanted.title, description=wanted.description)
-    if wanted.name is not None:
-        row = rename_dataset(store, row.name, wanted.name)
+    row = change_dataset(
+        store,
+        dataset.name,
+        new_name=wanted.name,
+        title=wanted.title,
+        description=wanted.description,
+    )
     return dataset_out(row)
 
 

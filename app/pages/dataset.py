@@ -25,7 +25,7 @@ from app.pages.templating import render
 from app.removal import freed_bytes, remove_dataset
 from app.security import CheckedForm
 from store.database import Store
-from store.dataset_changes import DatasetUse, dataset_use, describe_dataset, rename_dataset
+from store.dataset_changes import DatasetUse, change_dataset, dataset_use
 from store.rows import DatasetRow
 from store.runs import list_runs
 from store.settings import Settings
@@ -248,15 +248,18 @@ def edit(
     """Change a dataset's name, title and description, or show what is wrong with them."""
     typed = {key: str(form.get(key, "")) for key in ("name", "title", "description")}
     try:
-        renamed = rename_dataset(store, row.name, typed["name"].strip())
-        described = describe_dataset(
-            store, renamed.name, title=typed["title"], description=typed["description"]
+        changed = change_dataset(
+            store,
+            row.name,
+            new_name=typed["name"].strip(),
+            title=typed["title"],
+            description=typed["description"],
         )
     except (InvalidInput, Conflict) as error:
         wrong = EditForm(typed, error.errors, "" if error.errors else str(error))
         page = dataset_context(store, settings, row, Asked("settings"), edit=wrong)
         return render(request, "pages/dataset.html", page, error.status)
-    address = request.app.url_path_for("dataset_page", name=described.name)
+    address = request.app.url_path_for("dataset_page", name=changed.name)
     return RedirectResponse(f"{address}?view=settings&saved=1", 303)
 
 

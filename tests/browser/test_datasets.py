@@ -119,6 +119,7 @@ def test_a_wrong_file_says_what_is_expected_and_a_taken_name_what_to_do(
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(problem).to_contain_text("There is a dataset `digits` already")
     expect(page.locator("#upload-name")).to_have_value("digits")
+    expect(page.locator("#upload-name")).to_be_focused()
 
 
 def test_a_folder_is_packed_on_the_way(page: Page, server: Server, tmp_path: Path) -> None:

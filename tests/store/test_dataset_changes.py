@@ -4,27 +4,25 @@ import pytest
 
 from store import datasets, lifecycle, runs
 from store.database import Store
-from store.dataset_changes import (
-    dataset_use,
-    describe_dataset,
-    finished_upload,
-    rename_dataset,
-)
+from store.dataset_changes import change_dataset, dataset_use, finished_upload
 from tests.store.helpers import claimed, queued, ready_dataset, spec
 from trainer.errors import Conflict, InvalidInput, NotFound
 
 
 def test_a_dataset_is_described(store: Store) -> None:
     ready_dataset(store)
-    row = describe_dataset(store, "digits", title=" Numbers ", description="By hand.")
+    row = change_dataset(store, "digits", title=" Numbers ", description="By hand.")
     assert (row.title, row.description) == ("Numbers", "By hand.")
-    assert describe_dataset(store, "digits", title="").description == "By hand."
-    assert describe_dataset(store, "digits").title == ""
+    assert change_dataset(store, "digits", title="").description == "By hand."
+    assert change_dataset(store, "digits").title == ""
     with pytest.raises(InvalidInput) as caught:
-        describe_dataset(store, "digits", title="x" * 201)
+        change_dataset(store, "digits", title="x" * 201)
     assert caught.value.errors[0].field == "title"
+    with pytest.raises(InvalidInput):
+        change_dataset(store, "digits", new_name="numbers", description="x" * 10_001)
+    assert datasets.get_dataset(store, "digits").name == "digits"  # all or nothing
     with pytest.raises(NotFound):
-        describe_dataset(store, "none", title="x")
+        change_dataset(store, "none", title="x")
 
 
 def test_runs_go_with_a_renamed_dataset_whatever_their_state(store: Store) -> None:
@@ -32,7 +30,7 @@ def test_runs_go_with_a_renamed_dataset_whatever_their_state(store: Store) -> No
     running = claimed(store).run if queued(store) else None
     waiting = queued(store, "waits")
     assert running is not None
-    row = rename_dataset(store, "digits", "numbers")
+    row = change_dataset(store, "digits", new_name="numbers")
     assert (row.name, row.former_names) == ("numbers", ["digits"])
     for run_id in (running.id, waiting.id):
         assert runs.get_run(store, run_id).dataset_name == "numbers"
@@ -42,20 +40,23 @@ def test_runs_go_with_a_renamed_dataset_whatever_their_state(store: Store) -> No
 
 def test_the_old_name_still_leads_to_it(store: Store) -> None:
     ready_dataset(store)
-    rename_dataset(store, "digits", "numbers")
-    rename_dataset(store, "numbers", "figures")
+    change_dataset(store, "digits", new_name="numbers")
+    change_dataset(store, "numbers", new_name="figures")
     for name in ("digits", "numbers", "figures"):
         assert datasets.get_dataset(store, name).name == "figures"
     run, _ = runs.create_run(store, spec(dataset="digits"), owner="ann")
     assert run.dataset_name == "figures"
     lifecycle.request_cancel(store, run.id)
-    assert rename_dataset(store, "figures", "digits").former_names == ["numbers", "figures"]
+    assert change_dataset(store, "figures", new_name="digits").former_names == [
+        "numbers",
+        "figures",
+    ]
     assert datasets.delete_dataset(store, "numbers").name == "digits"
 
 
 def test_a_name_that_is_used_again_leads_to_its_new_owner(store: Store) -> None:
     ready_dataset(store)
-    rename_dataset(store, "digits", "numbers")
+    change_dataset(store, "digits", new_name="numbers")
     ready_dataset(store, "digits")
     assert datasets.get_dataset(store, "digits").former_names == []
     assert datasets.get_dataset(store, "numbers").former_names == ["digits"]
@@ -66,14 +67,14 @@ def test_names_that_cannot_be_are_refused(store: Store) -> None:
     ready_dataset(store, "faces")
     datasets.register_dataset(store, "later", "catalogue", "digits", "ann")
     with pytest.raises(Conflict, match="`faces` already"):
-        rename_dataset(store, "digits", "faces")
+        change_dataset(store, "digits", new_name="faces")
     with pytest.raises(Conflict, match="being prepared"):
-        rename_dataset(store, "later", "now")
+        change_dataset(store, "later", new_name="now")
     with pytest.raises(InvalidInput):
-        rename_dataset(store, "digits", "No Name")
+        change_dataset(store, "digits", new_name="No Name")
     with pytest.raises(NotFound):
-        rename_dataset(store, "none", "some")
-    assert rename_dataset(store, "digits", "digits").former_names == []
+        change_dataset(store, "none", new_name="some")
+    assert change_dataset(store, "digits", new_name="digits").former_names == []
 
 
 def test_the_runs_that_use_it_are_counted(store: Store) -> None:

@@ -102,15 +102,18 @@ class Panel {
     if (this.#work) return;
     if (!this.#chosen) return this.#say(`Nothing is chosen yet. ${EXPECTED}`);
     const work = (this.#work = new AbortController());
+    let wrongName = false;
     this.#say("");
     this.#busy(true);
     try {
       await this.#send(work.signal);
     } catch (problem) {
       if (problem.name !== "AbortError") this.#say(words(problem));
+      wrongName = problem.field === "name" || problem.status === 409;
     } finally {
       this.#work = null;
       this.#busy(false);
+      if (wrongName) form.elements.name.focus();
     }
   }
 
@@ -137,7 +140,7 @@ class Panel {
       },
     });
     this.#parts.state.textContent = "Checking the archive…";
-    const dataset = await this.#uploads.finish(this.#upload, signal);
+    const dataset = await this.#uploads.finish(this.#upload, form.elements.name.value.trim(), signal);
     location.assign(dataset.url);
   }
 
@@ -152,7 +155,7 @@ class Panel {
     };
     const found = await this.#uploads.find(wanted.key);
     if (!found) return this.#uploads.begin(wanted);
-    const same = found.size_bytes === blob.size && found.name === wanted.name && found.labelled === wanted.labelled;
+    const same = found.size_bytes === blob.size && found.labelled === wanted.labelled;
     if (same && (await this.#uploads.continues(found, blob))) return found;
     await this.#uploads.remove(found);
     return this.#uploads.begin(wanted);

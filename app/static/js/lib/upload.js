@@ -65,9 +65,9 @@ export class Uploads {
     return this.#json("DELETE", upload.url);
   }
 
-  /** The dataset that everything sent makes; tried again where the connection is lost. */
-  async finish(upload, signal) {
-    return this.#persist(() => this.#json("POST", `${upload.url}/finish`, {}, signal), signal);
+  /** The dataset of that name that everything sent makes; tried again where the connection is lost. */
+  async finish(upload, name, signal) {
+    return this.#persist(() => this.#json("POST", `${upload.url}/finish`, { name }, signal), signal);
   }
 
   /** Whether what has arrived is the beginning of `blob`, as far as the last piece of it tells. */
