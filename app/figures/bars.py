@@ -114,22 +114,25 @@ def short_sides_figure(bins: Sequence[Sequence[int]]) -> Figure:
     """
     if not bins:
         return empty_figure("Images by their shorter side", "Nobody measured them.")
-    labels = [f"{low} to {high - 1}" if high else f"{low} and more" for low, high, _ in bins]
+    spans = [f"{low} to {high - 1} px" if high else f"{low} px and more" for low, high, _ in bins]
     return {
         "data": [
             {
                 "type": "bar",
                 "name": "images",
-                "x": list(range(len(labels))),
+                "x": list(range(len(bins))),
                 "y": [count for _, _, count in bins],
+                "text": spans,
+                "textposition": "none",
                 "marker": {"color": COLOURS[0]},
-                "hovertemplate": "%{y} images",
+                "hovertemplate": "%{text}: %{y} images<extra></extra>",
             }
         ],
         "layout": layout(
             "Images by their shorter side",
-            axis("Pixels", **named_ticks(labels)),
+            axis("Pixels, at least", **named_ticks([str(low) for low, _, _ in bins])),
             axis("Images"),
             showlegend=False,
+            hovermode="closest",
         ),
     }

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from app.figures.bars import class_counts_figure, wall_clock_figure, wall_clock_info
+from app.figures.bars import (
+    class_counts_figure,
+    short_sides_figure,
+    wall_clock_figure,
+    wall_clock_info,
+)
 from app.figures.confusion import confusion_figure, confusion_infos
 from app.figures.curves import (
     ACCURACY,
@@ -249,3 +254,11 @@ def test_equal_labels_get_their_runs_number() -> None:
 
 def test_an_empty_figure_is_valid() -> None:
     check_schema(empty_figure("A & B", "Nothing <here>."))
+
+
+def test_the_shorter_sides_are_counted_in_bins() -> None:
+    figure = short_sides_figure([(192, 224, 3), (224, 256, 0), (4096, 0, 1)])
+    check_schema(figure)
+    assert figure["data"][0]["y"] == [3, 0, 1]
+    assert figure["data"][0]["text"] == ["192 to 223 px", "224 to 255 px", "4096 px and more"]
+    check_schema(short_sides_figure([]))
