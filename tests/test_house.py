@@ -27,6 +27,7 @@ TORCH_FREE_TRAINER = {
     "trainer.errors",
     "trainer.catalogue",
     "trainer.datasets",
+    "trainer.parameters",
 }
 MAY_IMPORT = {
     "trainer": set(),
@@ -84,6 +85,7 @@ def test_app_and_store_use_only_the_torch_free_trainer_and_the_bell(room):
         "trainer.recipes",
         "trainer.sweeps.expand",
         "trainer.catalogue",
+        "trainer.parameters",
         "trainer.datasets.folder",
         "tuneboard.cli",
     ],

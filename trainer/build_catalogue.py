@@ -23,6 +23,7 @@ from torch import nn
 from torchvision import models as tv
 
 from trainer.bases import AUXILIARY_CLASSIFIERS, OURS, size_options
+from trainer.build_layout import layout_text
 from trainer.catalogue import INDEX, MODULES, OURS_PREFIX, Architecture
 
 _LOG = logging.getLogger(__name__)
@@ -44,10 +45,10 @@ _SIZES_TRIED = (8, 14, 16, 28, 32, 48, 56, 64, 96, 112, 128, 160, 192, 224, 256,
 
 @dataclass(frozen=True)
 class Described:
-    """An architecture's entry, and its modules in order."""
+    """An architecture's entry, and its modules as `trainer.build_layout` writes them."""
 
     entry: Architecture
-    modules: tuple[str, ...]
+    layout: str
 
 
 def installed_versions() -> dict[str, str]:
@@ -106,7 +107,7 @@ def _torchvision(name: str) -> Described:
             smallest_input_px=_smallest_of(model, build if fixed else None, size),
             auxiliary_smallest_px=auxiliary,
         ),
-        _module_names(model),
+        layout_text(model, name, size),
     )
 
 
@@ -135,7 +136,7 @@ def _timm(name: str) -> Described:
             smallest_input_px=_smallest_of(model, build if fixed else None, size),
             auxiliary_smallest_px=None,
         ),
-        _module_names(model),
+        layout_text(model, name, size),
     )
 
 
@@ -146,11 +147,7 @@ def _ours(name: str) -> Described:
     parameters = sum(p.numel() for p in model.parameters())
     smallest = _smallest_of(model, None, size)
     entry = Architecture(name, size, parameters, False, False, None, smallest, None)
-    return Described(entry, _module_names(model))
-
-
-def _module_names(model: nn.Module) -> tuple[str, ...]:
-    return tuple(name for name, _ in model.named_modules() if name)
+    return Described(entry, layout_text(model, name, size))
 
 
 def _smallest_of(
@@ -225,7 +222,7 @@ def main() -> None:
     with zipfile.ZipFile(MODULES, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for one in found:
             # The default date, so that the same lists give the same file.
-            archive.writestr(zipfile.ZipInfo(one.entry.name), "\n".join(one.modules), 8, 9)
+            archive.writestr(zipfile.ZipInfo(one.entry.name), one.layout, 8, 9)
     _LOG.info("%s architectures", len(found))
 
 

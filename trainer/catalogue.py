@@ -15,7 +15,11 @@ from typing import Any
 
 INDEX = Path(__file__).with_name("architectures.json")
 MODULES = Path(__file__).with_name("modules.zip")
-"""One text file an architecture: its modules' dotted names in the model's order, one a line."""
+"""One text file an architecture, written by `trainer.build_layout`: a line for each module in the
+model's order (dotted name, own parameters, width of its output), then what a head replaces."""
+ROOT_MARK = "."
+HEAD_MARK = "@head"
+AUXILIARY_MARK = "@auxiliary"
 SMALL_CNN = "tuneboard/small_cnn"
 OURS_PREFIX = "tuneboard/"
 _MODULE_LISTS_KEPT = 16  # of those read last; one is up to 100 KB
@@ -42,6 +46,30 @@ class Architecture:
     """The smallest input with which its auxiliary classifiers train; None where it has none."""
 
 
+@dataclass(frozen=True)
+class Layer:
+    """A module of an architecture."""
+
+    name: str
+    """Dotted; the model's own is empty."""
+    parameters: int
+    """That can be trained and belong to no module in it."""
+    width: int | None
+    """Features that its output gives a head that reads it; None where it gives none."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What an architecture is made of, with its own classifier for ImageNet's 1,000 classes."""
+
+    layers: tuple[Layer, ...]
+    """In the model's order, which begins with the model itself."""
+    heads: tuple[tuple[str, int], ...]
+    """Name and width of the input of each layer that a new head replaces."""
+    auxiliary: tuple[tuple[str, int], ...]
+    """The same of the last layers of auxiliary classifiers."""
+
+
 def names() -> list[str]:
     """Return every architecture's name, sorted."""
     return list(_index())
@@ -66,18 +94,34 @@ def with_weights_package() -> list[str]:
     return [name for name, found in _index().items() if found.weights_package]
 
 
-@lru_cache(_MODULE_LISTS_KEPT)
 def modules(name: str) -> tuple[str, ...] | None:
     """Return the dotted names of an architecture's modules in the model's order, without its root.
 
     Those of its own classifier, not of the head that replaces it; of its auxiliary classifiers
     too. None where they are not on file; then the trainer alone can tell.
     """
+    found = layout(name)
+    return None if found is None else tuple(layer.name for layer in found.layers if layer.name)
+
+
+@lru_cache(_MODULE_LISTS_KEPT)
+def layout(name: str) -> Layout | None:
+    """Return what an architecture is made of; None where that is not on file."""
     with zipfile.ZipFile(MODULES) as archive:
         try:
-            return tuple(archive.read(name).decode().split())
+            text = archive.read(name).decode()
         except KeyError:
             return None
+    layers: list[Layer] = []
+    replaced: dict[str, list[tuple[str, int]]] = {HEAD_MARK: [], AUXILIARY_MARK: []}
+    for line in text.splitlines():
+        first, *others = line.split("\t")
+        if first in replaced:
+            replaced[first].append((others[0], int(others[1])))
+            continue
+        own, width = [int(value) if value else None for value in [*others, "", ""][:2]]
+        layers.append(Layer("" if first == ROOT_MARK else first, own or 0, width))
+    return Layout(tuple(layers), tuple(replaced[HEAD_MARK]), tuple(replaced[AUXILIARY_MARK]))
 
 
 @cache

@@ -338,6 +338,13 @@ class AugmentationSpec(Section):
         return self
 
     @property
+    def finite_versions(self) -> int:
+        """How many versions of each training image it makes; 0 for endlessly many."""
+        if self.transforms or self.vertical_flip or self.mixes:
+            return 0
+        return {"none": 1, "flip": 2}.get(self.preset, 0)
+
+    @property
     def mixes(self) -> bool:
         """Whether batches are mixed, so that labels are shares."""
         return self.mixup_alpha > 0 or self.cutmix_alpha > 0

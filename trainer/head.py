@@ -53,7 +53,7 @@ def replace_head(model: nn.Module, name: str, classes: int, spec: HeadSpec) -> t
     """
     names = [
         _swap(model, layer, build_head(layer, classes, spec))
-        for layer in _last_layers(model, name, classes)
+        for layer in last_layers(model, name, classes)
     ]
     if not names:
         raise no_classifier(name)
@@ -91,7 +91,7 @@ def tap(model: nn.Module, name: str, classes: int, spec: HeadSpec, size_px: int)
         tapped = model.get_submodule(path)
     except AttributeError as error:
         raise _no_features(name, path, "is not in the network") from error
-    classifiers = _last_layers(model, name, classes)
+    classifiers = last_layers(model, name, classes)
     tapped.register_forward_hook(_stop)
     model.__class__ = type(type(model).__name__, (_CutShort, type(model)), {})
     cut = cast(_CutShort, model)
@@ -104,6 +104,24 @@ def tap(model: nn.Module, name: str, classes: int, spec: HeadSpec, size_px: int)
         if any(module is layer for layer in classifiers) and f"{path}.weight" in idle
     ]
     return Tapped((TAPPED_HEAD,), (TAPPED_HEAD, *unused), idle)
+
+
+def feature_shape(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]] | None:
+    """Return how many features an output of that shape (without its batch) gives, and over what.
+
+    The second is the dimensions, counted with the batch, that the features are a mean over.
+    None for what is neither a vector, nor tokens, nor a square map.
+    """
+    match shape:
+        case (width,):
+            return width, ()
+        case (_, width):
+            return width, (1,)
+        case (width, height, side) if height == side:
+            return width, (2, 3)
+        case (height, side, width) if height == side:
+            return width, (1, 2)
+    return None
 
 
 def no_classifier(name: str) -> RunFailure:
@@ -159,15 +177,9 @@ def _features(model: _CutShort, name: str, path: str, size_px: int) -> tuple[int
     if output is None:
         raise _no_features(name, path, "is not run by itself")
     if isinstance(output, Tensor) and output.shape[:1] == (1,):
-        match output.shape[1:]:
-            case (width,):
-                return width, ()
-            case (_, width):
-                return width, (1,)
-            case (width, height, side) if height == side:
-                return width, (2, 3)
-            case (height, side, width) if height == side:
-                return width, (1, 2)
+        found = feature_shape(tuple(output.shape[1:]))
+        if found is not None:
+            return found
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     raise _no_features(name, path, f"gives {shape} for one image")
 
@@ -201,7 +213,7 @@ def _outputs(layer: nn.Module) -> int:
     return int(layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features)  # type: ignore[arg-type]
 
 
-def _last_layers(model: nn.Module, name: str, classes: int) -> list[nn.Module]:
+def last_layers(model: nn.Module, name: str, classes: int) -> list[nn.Module]:
     """Return the layers that give one number a class: several where the network averages some."""
     found = []
     for classifier in _classifiers(model, name, classes):

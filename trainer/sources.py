@@ -133,10 +133,7 @@ def feature_variants(spec: ExperimentSpec, network: Network, images: int) -> int
         network: Its head must be its end, and what the head takes must fit the limit.
         images: Of the training split.
     """
-    augmentation = spec.augmentation
-    variants = {"none": 1, "flip": 2}.get(augmentation.preset, 0)
-    if augmentation.transforms or augmentation.vertical_flip or augmentation.mixes:
-        variants = 0
+    variants = spec.augmentation.finite_versions
     if not (spec.freeze.backbone_never_moves and network.head_is_last and variants):
         return 0
     size = network.form.size_px

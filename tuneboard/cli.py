@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from tuneboard.commands import (
     after,
     datasets,
+    estimate,
     jobs,
     local,
     recipes,
@@ -51,6 +52,7 @@ app.command()(serve.up)
 app.command()(serve.demo)
 app.command()(runs.submit)
 app.command()(sweep.sweep)
+app.command()(estimate.estimate)
 app.command(name="runs")(runs.list_runs)
 app.command()(runs.show)
 app.command()(runs.compare)

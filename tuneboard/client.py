@@ -81,6 +81,14 @@ class Client(
         """Return the spec with its defaults filled in, without launching anything."""
         return self._object("POST", "spec/validate", json=_as_mapping(spec))
 
+    def estimate(
+        self, spec: Mapping[str, Any] | str | Path, *, priority: int = 0
+    ) -> dict[str, Any]:
+        """Return what a spec would come to: images, parameters, steps, time, the queue."""
+        return self._object(
+            "POST", "spec/summary", json=_as_mapping(spec), params={"priority": priority}
+        )
+
     def annotate(self, run_id: int, note: str) -> dict[str, Any]:
         """Replace a run's note, and return the run."""
         return self._object("PATCH", f"runs/{run_id}", json={"note": note})

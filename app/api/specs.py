@@ -11,6 +11,7 @@ from app.answers import ArchitectureOut, ArchitecturesOut, ValidSpecOut
 from app.api.runs import EXAMPLE_SPEC
 from app.bodies import SpecBody, described_as
 from app.dependencies import SettingsDep, StoreDep
+from app.spec_summary import SpecSummary, summarize
 from app.submit import check_spec
 from trainer import catalogue
 from trainer.spec import ExperimentSpec, spec_yaml
@@ -34,6 +35,21 @@ def validate(spec: SpecBody, store: StoreDep, settings: SettingsDep) -> ValidSpe
     return ValidSpecOut(
         name=spec.display_name(), spec=spec.model_dump(mode="json"), yaml=spec_yaml(spec)
     )
+
+
+@router.post(
+    "/spec/summary",
+    openapi_extra=described_as({"$ref": "#/components/schemas/ExperimentSpec"}, EXAMPLE_SPEC),
+)
+def summary(
+    spec: SpecBody,
+    store: StoreDep,
+    settings: SettingsDep,
+    priority: Annotated[int, Query(ge=-1000, le=1000, description="Higher runs first.")] = 0,
+) -> SpecSummary:
+    """Say what a spec would come to: images, parameters, steps, what is kept, time, the queue."""
+    check_spec(store, settings, spec)
+    return summarize(store, settings, spec, priority)
 
 
 @router.get("/architectures")

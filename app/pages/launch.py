@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.dataset_cut import CUT_FIELDS
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.forms import default_values, spec_data
-from app.launch_bases import Base, find_base, run_base
-from app.pages.launch_context import PRIORITIES, Typed, launch_context
+from app.launch_bases import Base, find_base, guide_base, recipe_base, run_base
+from app.pages.launch_context import PRIORITIES, Typed, dataset_choices, launch_context
+from app.pages.launch_start import router as start_router
 from app.pages.launch_sync import synced
 from app.pages.templating import render
 from app.security import CheckedForm
@@ -27,6 +29,20 @@ from trainer.planning import SEEDS
 from trainer.recipes import load_recipe
 
 router = APIRouter(include_in_schema=False)
+router.include_router(start_router)
+
+
+class LaunchQuery(BaseModel):
+    """What the page's address may say."""
+
+    clone_of: int | None = Field(None, alias="from", ge=1, le=ID_LIMIT)
+    dataset: str = Field("", max_length=100)
+    recipe: str = Field("", max_length=100)
+    run: int = Field(1, ge=1, le=ID_LIMIT)
+    size: str = Field("", max_length=20)
+    similarity: str = Field("", max_length=20)
+    weights: str = Field("package", max_length=20)
+    study: int | None = Field(None, ge=1, le=ID_LIMIT)
 
 
 @router.get("/launch", name="launch_page")
@@ -34,19 +50,19 @@ def launch(
     request: Request,
     store: StoreDep,
     settings: SettingsDep,
-    clone_of: Annotated[int | None, Query(alias="from", ge=1, le=ID_LIMIT)] = None,
-    dataset: Annotated[str, Query(max_length=100)] = "",
-    study: Annotated[int | None, Query(ge=1, le=ID_LIMIT)] = None,
+    asked: Annotated[LaunchQuery, Query()],
 ) -> HTMLResponse:
-    """Show the form: untouched, on a dataset, or filled with another run's spec."""
-    base = run_base(store, clone_of) if clone_of is not None else None
-    typed = None
-    if base is not None:
-        typed = Typed(base.values, priority=base.priority)
-    if dataset:
+    """Show the form: untouched, on a dataset, by the guide, or filled with another run's spec."""
+    base = _asked_base(store, asked)
+    typed = Typed(base.values, priority=base.priority) if base is not None else None
+    if asked.dataset:
         values = typed.values if typed else default_values()
-        typed = Typed({**values, "dataset.name": dataset, **_cut(request)})
-    joined = "" if study is None else str(get_study(store, study).id)
+        values = {**values, "dataset.name": asked.dataset, **_cut(request)}
+        typed = replace(typed or Typed({}), values=values)
+    elif base is not None and base.advice is not None:
+        first = next(iter(dataset_choices(store)), None)
+        typed = Typed({**base.values, "dataset.name": first.name if first else ""})
+    joined = "" if asked.study is None else str(get_study(store, asked.study).id)
     page = launch_context(store, settings, typed, base=base, study=joined)
     return render(request, "pages/launch.html", page)
 
@@ -58,6 +74,16 @@ def _cut(request: Request) -> dict[str, str]:
         for name in CUT_FIELDS
         if f"dataset.{name}" in request.query_params
     }
+
+
+def _asked_base(store: Store, asked: LaunchQuery) -> Base | None:
+    if asked.clone_of is not None:
+        return run_base(store, asked.clone_of)
+    if asked.recipe:
+        return recipe_base(asked.recipe, asked.run)
+    if asked.size or asked.similarity:
+        return guide_base(asked.size, asked.similarity, asked.weights, asked.dataset)
+    return None
 
 
 @router.post("/launch", name="launch_submit")
@@ -163,7 +189,8 @@ def recipe_submit(
 
 def typed_base(store: Store, form: FormData) -> Base | None:
     """Return where a posted form began."""
-    return find_base(store, str(form.get("base", "")))
+    values = {key: value for key, value in form.items() if isinstance(value, str)}
+    return find_base(store, values.get("base", ""), values)
 
 
 def whole_number(

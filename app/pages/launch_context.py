@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from app.forms import LaunchForm, default_values, launch_form, short_yaml, spec_sections
+from app.forms import (
+    LaunchForm,
+    default_values,
+    launch_form,
+    short_yaml,
+    spec_data,
+    spec_sections,
+)
 from app.launch_bases import Base
 from app.launch_groups import FormGroup, form_groups
-from app.spec_summary import SpecSummary, summary_of
+from app.pages.launch_start import Start, start_context
+from app.spec_summary import SpecSummary, summarize
 from store.database import Store
 from store.datasets import list_datasets
 from store.settings import Settings
 from trainer.datasets.catalogue import catalogue_entries
-from trainer.errors import FieldError
+from trainer.errors import FieldError, InvalidInput
+from trainer.parsing import parse_spec
 from trainer.planning import SEEDS
-from trainer.recipes import Recipe, load_recipes
 from trainer.steps import MEASURES
 from trainer.sweeps.file import CHOOSING
 
@@ -44,6 +52,14 @@ class Typed:
     study: str = ""
     """Number of the study that the run is to join; empty: none."""
     acknowledge_leaks: bool = False
+
+    @property
+    def priority_number(self) -> int:
+        """The priority, or the usual one while it is no number."""
+        try:
+            return int(self.priority)
+        except ValueError:
+            return 0
 
     @staticmethod
     def of(form: Mapping[str, object]) -> Typed:
@@ -110,7 +126,7 @@ class LaunchPage:
     base: Base | None
     summary: SpecSummary | None
     """None where the form describes no run yet."""
-    recipes: tuple[Recipe, ...] = ()
+    start: Start
     recipe_errors: tuple[FieldError, ...] = ()
     acknowledged: bool = False
     """Whether it is to be launched though images leak."""
@@ -119,7 +135,6 @@ class LaunchPage:
     section: str = "launch_page"
     priorities: tuple[int, int] = PRIORITIES
     seeds: tuple[int, int] = SEEDS
-    base_values: Mapping[str, str] = field(default_factory=dict)
     study: str = ""
     """Number of the study that the run is to join."""
     many: Many = Many()
@@ -148,14 +163,20 @@ def launch_context(
     recipe_errors: Iterable[FieldError] = (),
     study: str = "",
     many: Many | None = None,
+    yaml: str | None = None,
 ) -> LaunchPage:
-    """Gather the form as typed, with what is wrong beside it; untouched without `typed`."""
+    """Gather the form as typed, with what is wrong beside it; untouched without `typed`.
+
+    Args:
+        yaml: Shown in place of what is typed; it may be no spec at all.
+    """
     choices = dataset_choices(store)
     if typed is None:
         first = choices[0].name if choices else ""
         typed = Typed(base.values if base else {**default_values(), "dataset.name": first})
     given, given_yaml = tuple(errors), tuple(yaml_errors)
     form = launch_form(typed.values, given, base.values if base else None)
+    summary = None if given else _summary(store, settings, typed)
     return LaunchPage(
         form=form,
         groups=form_groups(form),
@@ -163,12 +184,16 @@ def launch_context(
         priority=typed.priority,
         priority_error=priority_error,
         note=typed.note,
-        yaml=short_yaml(typed.values) if typed.yaml is None else typed.yaml,
+        yaml=next(one for one in (yaml, typed.yaml, short_yaml(typed.values)) if one is not None),
         yaml_errors=given_yaml,
         base=base,
-        base_values=base.values if base else {},
-        summary=None if given else summary_of(store, settings, typed.values, typed.priority),
-        recipes=tuple(load_recipes()),
+        summary=summary,
+        start=start_context(
+            store,
+            base.advice if base else None,
+            typed.values.get("dataset.name", ""),
+            summary.images.train if summary and summary.images else None,
+        ),
         recipe_errors=tuple(recipe_errors),
         many=many or Many(_many_values(typed), is_open=bool(_many_values(typed))),
         acknowledged=typed.acknowledge_leaks,
@@ -201,3 +226,12 @@ def dataset_choices(store: Store) -> tuple[DatasetChoice, ...]:
         if entry.name not in known
     ]
     return tuple(choices)
+
+
+def _summary(store: Store, settings: Settings, typed: Typed) -> SpecSummary | None:
+    """Return what the typed values would come to; None where they make no spec yet."""
+    try:
+        spec = parse_spec(spec_data(typed.values))
+        return summarize(store, settings, spec, typed.priority_number)
+    except InvalidInput:
+        return None

@@ -14,7 +14,7 @@ from app.forms import launch_form, short_yaml, spec_data, typed_values
 from app.leaks import check_leaks
 from app.pages.launch_context import Typed
 from app.pages.templating import templates
-from app.spec_summary import SpecSummary, summary_of
+from app.spec_summary import SpecSummary, summarize
 from app.submit import check_spec
 from store.database import Store
 from store.settings import Settings
@@ -39,7 +39,7 @@ def synced(
         answer["spec"] = spec.model_dump(mode="json")
         if is_yaml:
             values = answer["values"] = typed_values(answer["spec"])
-        summary = summary_of(store, settings, values, typed.priority)
+        summary = summarize(store, settings, spec, typed.priority_number)
         check_spec(store, settings, spec)
         if not typed.acknowledge_leaks:
             check_leaks(store, settings, [spec])

@@ -51,7 +51,7 @@ def test_the_form_shows_labels_help_bounds_units_and_defaults(client: TestClient
     momentum = control(soup, "optimizer.momentum").find_parent(attrs={"data-applies-when": True})
     assert momentum["data-applies-when"] == '{"optimizer.name": ["sgd", "rmsprop"]}'
     assert control(soup, "model.architecture")["list"] == "architectures"
-    assert [legend.text for legend in soup.find_all("legend")] == [
+    assert [legend.text for legend in soup.select("#launch-form legend")] == [
         "Data",
         "Model",
         "What to train",

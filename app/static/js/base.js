@@ -2,6 +2,7 @@
 
 import { drawFigures, dropFigures, rethemeFigures } from "./charts.js";
 import { followFigureFiles } from "./figure-files.js";
+import { forgetLaunched } from "./lib/kept.js";
 import { followNotices } from "./notices.js";
 
 const root = document.documentElement;
@@ -88,6 +89,7 @@ function setUpConfirming() {
 setUpTheme();
 setUpCopying();
 setUpConfirming();
+forgetLaunched(location.pathname);
 followFigureFiles();
 followNotices();
 showLocalTimes(document);

@@ -65,6 +65,7 @@ function show(form, yaml, state, told) {
   const summary = document.getElementById("launch-summary");
   delete summary.dataset.stale;
   summary.innerHTML = told.summary;
+  summary.dispatchEvent(new CustomEvent("tuneboard:swapped", { bubbles: true })); // times become local
   state.yamlIsWrong = state.source === "yaml" && told.values === null;
   if (told.yaml !== null) yaml.value = told.yaml;
   if (told.values) {
@@ -82,7 +83,7 @@ function show(form, yaml, state, told) {
 export function fill(form, values) {
   for (const [path, text] of Object.entries(values)) {
     const control = controlOf(form, path);
-    if (!control || control.value === text) continue;
+    if (!control || control.value === text || !("value" in control) || control.type === "checkbox") continue;
     control.value = text;
     if (control.value !== text && control.tagName === "SELECT") {
       control.append(new Option(text, text, false, true)); // a dataset that is not here, say
