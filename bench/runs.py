@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -25,6 +26,7 @@ from store.runs import add_run
 from store.settings import Settings
 from store.tables import EVALUATIONS, RUN_TAGS, RUNS
 from trainer.parsing import parse_spec
+from trainer.spec import ExperimentSpec
 
 RUNS_SEEDED = 5_000
 EPOCHS = 20
@@ -153,7 +155,7 @@ def fill(settings: Settings, count: int) -> None:
             run = add_run(
                 conn,
                 store,
-                parse_spec(_spec(number, noise)),
+                _spec(number, noise),
                 owner=noise.choice(("ann", "bob", "local")),
                 note="the loader was broken" if number % 17 == 0 else "",
             )
@@ -166,15 +168,30 @@ def fill(settings: Settings, count: int) -> None:
     store.dispose()
 
 
-def _spec(number: int, noise: random.Random) -> dict[str, object]:
-    return {
-        "name": f"run {number}",
-        "dataset": {"name": noise.choice(DATASETS)},
-        "model": {"architecture": noise.choice(ARCHITECTURES), "weights": "none"},
-        "optimizer": {"lr": noise.choice((0.001, 0.003, 0.01, 0.03, 0.1))},
-        "scheduler": {"name": noise.choice(("none", "cosine"))},
-        "training": {"epochs": EPOCHS, "seed": number % 5, "deterministic": number % 4 > 0},
-    }
+def _spec(number: int, noise: random.Random) -> ExperimentSpec:
+    spec = _unnamed(
+        noise.choice(DATASETS),
+        noise.choice(ARCHITECTURES),
+        noise.choice((0.001, 0.003, 0.01, 0.03, 0.1)),
+        noise.choice(("none", "cosine")),
+        number % 4 > 0,
+    )
+    return spec.model_copy(update={"name": f"run {number}"})
+
+
+@cache
+def _unnamed(
+    dataset: str, architecture: str, rate: float, schedule: str, deterministic: bool
+) -> ExperimentSpec:
+    return parse_spec(
+        {
+            "dataset": {"name": dataset},
+            "model": {"architecture": architecture, "weights": "none"},
+            "optimizer": {"lr": rate},
+            "scheduler": {"name": schedule},
+            "training": {"epochs": EPOCHS, "deterministic": deterministic},
+        }
+    )
 
 
 def _ended(number: int, noise: random.Random) -> dict[str, object]:
