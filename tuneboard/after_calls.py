@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,10 @@ class JobCalls(Connection):
     def job(self, job_id: int, *, wait_s: float = 0) -> dict[str, Any]:
         """Return a job; with `wait_s`, at most 30, once it has ended or after that time."""
         return self._object("GET", f"jobs/{job_id}", params={"wait_s": wait_s})
+
+    def preflight(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a spec tried on a training worker without launching it, and return the job."""
+        return self._object("POST", "preflights", json=dict(spec))
 
     def jobs(self, *, limit: int = 50) -> list[dict[str, Any]]:
         """Return the newest jobs, newest first."""

@@ -14,6 +14,7 @@ from tuneboard.commands import (
     estimate,
     jobs,
     local,
+    preflight,
     recipes,
     runs,
     serve,
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.command()(serve.up)
 app.command()(serve.demo)
 app.command()(runs.submit)
+app.command()(preflight.preflight)
 app.command()(sweep.sweep)
 app.command()(estimate.estimate)
 app.command(name="runs")(runs.list_runs)

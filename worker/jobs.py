@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from store import jobs
 from store.database import Store, Unavailable
@@ -52,6 +52,12 @@ def job_command(store: Store, settings: Settings, job: JobRow) -> list[str]:
     folder, asked = settings.job_dir(job.id), job.payload
     if job.kind == "vote":
         return _vote_command(store, settings, job)
+    if job.kind == "preflight":
+        manifest = settings.dataset_dir(get_dataset_by_id(store, job.dataset_id or 0).id)
+        given = [f"--spec={json.dumps(asked['spec'])}", f"--data={manifest / 'manifest.json'}"]
+        return [
+            sys.executable, "-m", "trainer.preflight", *given, f"--out={folder / asked['file']}",
+        ]  # fmt: skip
     if job.kind == "duplicates":
         manifest = settings.dataset_dir(get_dataset_by_id(store, job.dataset_id or 0).id)
         return [sys.executable, "-m", "trainer.duplicates", f"--data={manifest / 'manifest.json'}"]
@@ -103,14 +109,17 @@ class JobRunner:
         command: Command = job_command,
         after_vote: Callable[[], None] | None = None,
         hands: Sequence[jobs.Hand] = ("quick", "long"),
+        device: Literal["cpu", "cuda"] = "cpu",
     ) -> None:
         """Prepare to work.
 
         Args:
             after_vote: Called when a vote has ended: a study may wait for it.
             hands: Whose jobs are done.
+            device: Which they have.
         """
         self._hands = hands
+        self._device = device
         self._after_vote = after_vote
         self._store = store
         self._settings = settings
@@ -126,7 +135,7 @@ class JobRunner:
         try:
             self._forget()
             while not (self._draining.is_set() or self.held.is_set()):
-                job = jobs.claim_job(self._store, self._settings.lease_s, self._hands)
+                job = jobs.claim_job(self._store, self._settings.lease_s, self._hands, self._device)
                 if job is None:
                     return
                 self._do(job)
@@ -135,7 +144,7 @@ class JobRunner:
 
     def has_work(self) -> bool:
         """Whether a job waits that nobody is at."""
-        return jobs.jobs_wait(self._store, self._hands)
+        return jobs.jobs_wait(self._store, self._hands, self._device)
 
     def kill(self) -> None:
         """Kill the program that is at work, now."""

@@ -6,11 +6,12 @@ import logging
 import threading
 from typing import Literal
 
-from store import lifecycle, runs
+from store import jobs, lifecycle, runs
 from store.database import Store, Unavailable
 from store.lifecycle import Claim, Status
 from store.settings import Settings
 from worker.bell import Bell
+from worker.jobs import JobRunner
 from worker.processes import Launch
 from worker.steps import go_on
 from worker.supervise import Supervisor
@@ -44,6 +45,8 @@ class Runner:
         self._slots = threading.Semaphore(slots)
         self._free = slots
         self._active: set[Supervisor] = set()
+        self._trying: set[JobRunner] = set()
+        """Slots whose turn it is to try specs that are not launched yet."""
         self._changed = threading.Condition()
         self.draining = threading.Event()
         self.held = threading.Event()
@@ -55,6 +58,7 @@ class Runner:
         """
         while self._take_slot():
             try:
+                self._try_specs()
                 claim = self._claim()
                 if claim is None:
                     return
@@ -76,7 +80,8 @@ class Runner:
 
     def has_work(self) -> bool:
         """Whether a run is waiting, for this worker or for another."""
-        return runs.counts_by_status(self._store).get(Status.QUEUED, 0) > 0
+        queued = runs.counts_by_status(self._store).get(Status.QUEUED, 0) > 0
+        return queued or jobs.jobs_wait(self._store, ("train",), self._device)
 
     def current(self) -> list[int]:
         """Return the ids of the runs that are being supervised."""
@@ -100,14 +105,14 @@ class Runner:
     def wait_until_idle(self, timeout_s: float) -> bool:
         """Wait until nothing is supervised any more; False if that took too long."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._active, timeout_s)
+            return self._changed.wait_for(lambda: not (self._active or self._trying), timeout_s)
 
     def kill(self) -> None:
         """Kill all trainers, now."""
         with self._changed:
-            active = list(self._active)
-        for supervisor in active:
-            supervisor.kill()
+            active = [*self._active, *self._trying]
+        for one in active:
+            one.kill()
 
     def _take_slot(self) -> bool:
         while not self.draining.is_set():
@@ -116,6 +121,29 @@ class Runner:
                     self._free -= 1
                 return True
         return False
+
+    def _try_specs(self) -> None:
+        """Do the preflights that wait, in this thread's slot: beside no run that it would slow."""
+        runner = JobRunner(
+            self._store, self._settings, self.draining, hands=("train",), device=self._device
+        )
+        runner.held = self.held
+        try:
+            if self.held.is_set() or not runner.has_work():
+                return
+        except Unavailable as error:
+            log.warning("Could not look for preflights; the next tick will: %s", error)
+            return
+        with self._changed:
+            self._trying.add(runner)
+        try:
+            runner.work()
+        except Exception:
+            log.exception("A preflight broke; left to its lease")
+        finally:
+            with self._changed:
+                self._trying.discard(runner)
+                self._changed.notify_all()
 
     def _claim(self) -> Claim | None:
         if self.draining.is_set() or self.held.is_set():

@@ -49,6 +49,7 @@ FIRST_LOOK_S = 0.01
 LOOK_S = 0.1
 """Between looks for a job's end, once it takes longer than a click may."""
 WAIT_LIMIT_S = 30
+_MEDIA_TYPES = {".csv": "text/csv; charset=utf-8", ".png": "image/png"}
 SUFFIXES = {"safetensors": "safetensors", "torchscript": "pt", "onnx": "onnx"}
 STARTED: dict[int | str, dict[str, Any]] = {
     202: {"model": JobOut, "description": "Queued or at work; ask at `url` for more."}
@@ -223,7 +224,7 @@ def download(settings: SettingsDep, job: JobDep) -> FileResponse:
     return FileResponse(
         path,
         filename=path.name,
-        media_type="text/csv; charset=utf-8" if is_table else "application/octet-stream",
+        media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
         # Tensors hardly shrink: without this each would be compressed on the way.
         headers={} if is_table else {"content-encoding": "identity"},
     )

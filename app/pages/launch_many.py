@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.forms import spec_data
 from app.launch_bases import find_base
+from app.leaks import FIELD as LEAKS
 from app.pages.launch_context import Many, Typed, launch_context
 from app.pages.templating import render
 from app.security import CheckedForm
@@ -58,11 +59,14 @@ def launch_many(
             owner=owner,
             note=typed.note.strip(),
             priority=_priority(typed.priority),
+            acknowledge_leaks=typed.acknowledge_leaks,
         )
-    except InvalidInput:
+    except InvalidInput as error:
         base = find_base(store, str(form.get("base", "")))
-        page = launch_context(store, settings, typed, base=base, many=many)
-        return render(request, "pages/launch.html", page, 422 if many.errors else 200)
+        leaks = [one for one in error.errors if one.field == LEAKS]
+        page = launch_context(store, settings, typed, base=base, many=many, errors=leaks)
+        is_wrong = many.errors or leaks
+        return render(request, "pages/launch.html", page, 422 if is_wrong else 200)
     return RedirectResponse(request.app.url_path_for("study_page", study_id=study.id), 303)
 
 

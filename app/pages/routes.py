@@ -20,6 +20,7 @@ from app.pages.duplicates import router as duplicates
 from app.pages.exports import router as exports
 from app.pages.launch import router as launch
 from app.pages.launch_many import router as launch_many
+from app.pages.preflights import router as preflights
 from app.pages.run import router as run
 from app.pages.run_parts import router as run_parts
 from app.pages.run_wishes import router as run_wishes
@@ -55,6 +56,7 @@ for part in (
     dataset,
     duplicates,
     exports,
+    preflights,
     studies,
     study,
     study_analysis,

@@ -14,11 +14,12 @@ from PIL import Image
 from store import jobs, lifecycle
 from store.datasets import get_dataset
 from store.rows import JobRow
-from tests.trainer.runs import train
-from tests.worker.house import ROOT, House, processes_of, wait_until
+from tests.trainer.runs import spec_with, train
+from tests.worker.house import ROOT, House, fake_launch, processes_of, wait_until
 from worker.bell import Bell
 from worker.interactive import Interactive
 from worker.jobs import JobRunner, job_command
+from worker.runner import Runner
 from worker.tail import EventTail
 
 
@@ -233,3 +234,33 @@ def test_a_dataset_is_looked_through_by_the_real_program(house: House) -> None:
     found = get_dataset(house.store, "old").summary["duplicates"]
     assert done.result == {"duplicates": found}
     assert json.loads(file.read_text())["duplicates"] is not None
+
+
+def test_a_spec_is_tried_in_a_training_slot_by_the_real_program(house: House) -> None:
+    row = get_dataset(house.store, "shapes")
+    spec = spec_with(dataset__name="shapes", training__epochs=2)
+    asked = {"spec": spec, "dataset": "shapes", "file": "samples.png"}
+    job = jobs.create_job(house.store, "preflight", "tester", asked, dataset_id=row.id)
+    bell = Bell(house.settings)
+    hand = Runner(
+        house.store,
+        house.settings,
+        bell,
+        fake_launch(),
+        worker_id="w",
+        device="cpu",
+        slots=1,
+    )
+    assert hand.has_work()
+    hand.wake()
+    done = jobs.get_job(house.store, job.id)
+    assert done.error is None
+    found = done.result or {}
+    assert found["steps"] == 2
+    assert found["seconds_total"] > 0
+    assert found["peak_memory_bytes"] > 0
+    assert "Few validation images" in [one["title"] for one in found["warnings"]]
+    with Image.open(house.settings.job_dir(job.id) / "samples.png") as sheet:
+        assert sheet.width == 4 * 160
+    assert not hand.has_work()
+    bell.close(0.1)
