@@ -105,7 +105,6 @@ class _Trial(Attempt):
                 step_s.append(time.monotonic() - ready)
                 data_s.append(ready - began)
                 say({"what": "taking steps", "done": number + 1, "total": steps + 1})
-            batches.close()
             network.module.eval()
             fixed = data.pixels("val").fixed(choices.evaluation_batch_size)
             inputs, labels = next(fixed)
@@ -113,7 +112,6 @@ class _Trial(Attempt):
             with torch.inference_mode():
                 forward(inputs).sum().item()
             looked_s = time.monotonic() - began
-            fixed.close()
         per_image_s = looked_s / len(labels)
         val_s = per_image_s * len(splits["val"])
         train_s = step_s[-1] * len(sizes)

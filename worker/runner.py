@@ -110,7 +110,7 @@ class Runner:
     def kill(self) -> None:
         """Kill all trainers, now."""
         with self._changed:
-            active = [*self._active, *self._trying]
+            active: list[Supervisor | JobRunner] = [*self._active, *self._trying]
         for one in active:
             one.kill()
 
