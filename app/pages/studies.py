@@ -11,6 +11,8 @@ from starlette.responses import HTMLResponse
 
 from app.dependencies import StoreDep
 from app.pages.templating import render
+from app.steps import sweep_out
+from app.study_answers import SearchOut
 from store.database import Store
 from store.rows import TERMINAL_STATUSES, StudyRow
 from store.studies import State, find_studies, study_owners
@@ -58,10 +60,19 @@ class StudyProgress:
         return sum(self.study.counts.get(status, 0) for status in TERMINAL_STATUSES)
 
     @property
+    def search(self) -> SearchOut | None:
+        """How far the study's search is; None where it is none."""
+        return None if self.study.sweep is None else sweep_out(self.study.sweep).search
+
+    @property
     def fraction(self) -> float:
-        """Share of the runs that have ended; steps that wait make it less than one."""
+        """Share of the runs that have ended; steps and trials to come make it less than one."""
+        if self.study.is_over:
+            return 1.0 if self.total else 0.0
         waiting = sum(not step.is_over and not step.run_ids for step in self.study.steps)
         total = self.total + waiting
+        if self.search is not None and self.search.state == "searching":
+            total = max(total, self.search.budget)
         return self.ended / total if total else 0.0
 
     @property

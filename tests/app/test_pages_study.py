@@ -140,6 +140,24 @@ def test_a_run_is_launched_into_a_study(client: TestClient) -> None:
     assert client.get("/launch?study=99").status_code == 404
 
 
+def test_a_search_says_how_many_of_its_trials_have_ended(
+    client: TestClient, store: Store, settings: Settings
+) -> None:
+    add_digits(store, settings)
+    base = {"dataset": {"name": "digits"}, "model": {"architecture": "tuneboard/small_cnn"}}
+    sweep = {
+        "kind": "search",
+        "base": {**base, "model": {**base["model"], "weights": "none"}},
+        "space": {"optimizer.lr": {"low": 0.001, "high": 0.1, "log": True}},
+        "search": {"trials": 5},
+    }
+    answer = client.post("/api/v1/studies", json={"name": "Search", "sweep": sweep})
+    assert answer.status_code == 201, answer.text
+    shown = page(client, f"/studies/{answer.json()['id']}")
+    assert "0 of 5 trials" in text_of(shown.select_one("#study-head"))
+    assert page(client, "/studies").select_one("tr[data-study] progress")["value"] == "0.0000"
+
+
 def test_stopping_says_stopped(client: TestClient, store: Store, settings: Settings) -> None:
     add_digits(store, settings)
     address = f"/studies/{launched(client)['id']}"
