@@ -135,6 +135,7 @@ def upload(page: Page) -> None:
     form.get_by_role("button", name="Upload").click()
     page.wait_for_url(re.compile(r"/datasets/insects"))
     expect(page.locator(".chip-ready").first).to_be_visible(timeout=LONG_MS)
+    page.goto("/datasets/insects?view=files")
     expect(page.locator("main")).to_contain_text("broken.jpg")
 
 
@@ -147,7 +148,6 @@ def launch_by_the_guide(page: Page) -> int:
     page.locator("#guide-form").get_by_role("button", name="Fill the form").click()
     expect(page.locator("#guide-advice")).to_be_visible()
     page.locator("#f-dataset-name").select_option("insects")
-    page.get_by_label("Epochs", exact=True).fill("4")
     page.get_by_role("button", name="Launch", exact=True).click()
     page.wait_for_url(re.compile(r"/runs/\d+$"))
     return int(page.url.rpartition("/")[2])
