@@ -20,7 +20,8 @@ from app.outputs import run_outs
 from app.pages.studies import StudyProgress
 from app.pages.study_steps import StepView, StudyId, step_views
 from app.pages.templating import render
-from app.study_answers import WebhookOut
+from app.steps import sweep_out
+from app.study_answers import SearchOut, WebhookOut
 from store.database import Store
 from store.rows import StudyRow
 from store.runs import runs_by_ids
@@ -93,6 +94,11 @@ class StudyPage:
     webhook: WebhookOut
     typed: Typed
     section: str = "studies_page"
+
+    @property
+    def search(self) -> SearchOut | None:
+        """How far the study's search is; None without one."""
+        return None if self.study.sweep is None else sweep_out(self.study.sweep).search
 
     @property
     def is_voting(self) -> bool:

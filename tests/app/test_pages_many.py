@@ -7,7 +7,7 @@ from typing import Any
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
-from store import studies
+from store import searches, studies
 from store.database import Store
 from tests.app.pages import check, page, send, text_of, texts
 
@@ -108,3 +108,21 @@ def test_an_untouched_page_offers_every_field_but_the_name(client: TestClient) -
     assert not soup.find(id="many").has_attr("open")
     first = soup.find(id="launch-form").find("button", attrs={"type": None})
     assert text_of(first) == "Launch"  # the one that Enter presses
+
+
+def test_the_studys_page_shows_how_far_its_search_is(client: TestClient, store: Store) -> None:
+    space = "optimizer.lr: {low: 0.001, high: 0.1, log: true}"
+    post(client, many_kind="search", many_trials="7", many_space=space)
+    soup = page(client, "/studies/1")
+    assert "0 of 7 trials have ended" in text_of(soup.find(id="study-search"))
+    question = searches.look(store, 1)
+    assert question is not None
+    searches.take(store, question, [[0.01]], [])
+    part = BeautifulSoup(client.get("/parts/studies/1").text, "html.parser")
+    assert "running" in text_of(part.find(id="search-trials"))
+    assert soup.find(id="stop-waiting")
+    stopped = send(client, "/studies/1/stop", what="all")
+    assert stopped.status_code == 303
+    assert searches.look(store, 1) is None
+    soup = page(client, "/studies/1")
+    assert "stopped the study" in text_of(soup.find(id="study-search"))
