@@ -183,6 +183,18 @@ class LogOut(BaseModel):
     """The newest lines of a run's log, oldest first."""
 
     lines: list[LogLine]
+    total: int = Field(description="Lines of the whole log, or that hold what was asked for.")
+
+
+class ResourcesOut(BaseModel):
+    """What a run's trainer used, in columns of equal length; null where it was not measured."""
+
+    run: int
+    time: list[float] = Field(description="Unix seconds.")
+    memory_bytes: list[int]
+    cpu_percent: list[float] = Field(description="100 is one core.")
+    gpu_memory_bytes: list[int | None]
+    gpu_percent: list[float | None]
 
 
 class EvaluationOut(BaseModel):

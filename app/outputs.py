@@ -102,9 +102,9 @@ def series_columns(points: SeriesPoints, max_points: int | None) -> SeriesColumn
     )
 
 
-def log_out(rows: Iterable[EventRow]) -> LogOut:
-    """Return log lines, warnings and a failure as lines of one log."""
-    return LogOut(lines=[_log_line(row) for row in rows])
+def log_out(rows: Iterable[EventRow], total: int) -> LogOut:
+    """Return log lines, warnings and a failure as lines of one log that has `total`."""
+    return LogOut(lines=[_log_line(row) for row in rows], total=total)
 
 
 def evaluations_out(store: Store, settings: Settings, run: RunRow) -> EvaluationsOut:

@@ -136,6 +136,18 @@ def list_jobs(store: Store, limit: int = 50) -> list[JobRow]:
         return [JobRow(**row._mapping) for row in rows]
 
 
+def exports(store: Store, run_id: int, limit: int = 20) -> list[JobRow]:
+    """Return the newest exports of a run's model, newest first."""
+    query = (
+        select(JOBS)
+        .where(JOBS.c.kind == "export", JOBS.c.run_id == run_id)
+        .order_by(JOBS.c.id.desc())
+        .limit(limit)
+    )
+    with store.read() as conn:
+        return [JobRow(**row._mapping) for row in conn.execute(query)]
+
+
 def newest_job(store: Store, kind: str, dataset_id: int) -> JobRow | None:
     """Return the newest job of a kind that looks at a dataset."""
     with store.read() as conn:

@@ -39,7 +39,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.CANCELLED: frozenset(),
 }
 
-PASSING_KINDS = ("progress", "resources")
+PASSING_KINDS = ("progress",)
 """Events of use only while a run goes on; deleted when it ends."""
 
 

@@ -102,6 +102,9 @@ class Resources(_Event):
     cpu_percent: float
     """100 is one core."""
     gpu_memory_bytes: int | None = None
+    """What the process holds of the GPU's memory; None without one, as the next."""
+    gpu_percent: float | None = None
+    """Share of the time in which the GPU was at work, whoever's; from NVML."""
 
 
 class Warned(_Event):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -15,7 +16,10 @@ import torch
 from trainer.eventlog import EventLog
 from trainer.events import Resources
 
+_LOG = logging.getLogger(__name__)
+
 RESOURCES_EVERY_S = 2.0
+RESOURCES_PER_SPAN = 300  # samples in the time gone so far, once it is longer than ten minutes
 
 
 class Interrupted(BaseException):
@@ -81,11 +85,15 @@ def _die_at_end(fd: int) -> None:
 
 
 class ResourceMeter:
-    """Says every two seconds, from a thread, what the process uses."""
+    """Says from a thread what the process uses: every two seconds, more rarely the longer it runs.
+
+    A day of training gives about as many samples as its first ten minutes, five times over.
+    """
 
     def __init__(self, log: EventLog, *, gpu: bool) -> None:
         self._log = log
         self._gpu = gpu
+        self._tells_use = gpu
         self._process = psutil.Process()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="resources", daemon=True)
@@ -102,12 +110,30 @@ class ResourceMeter:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(RESOURCES_EVERY_S):
+        began = time.monotonic()
+        while not self._ended.wait(pause_s(time.monotonic() - began)):
             self._log.say(
                 Resources(
                     time=time.time(),
                     memory_bytes=self._process.memory_info().rss,
                     cpu_percent=self._process.cpu_percent(),
                     gpu_memory_bytes=torch.cuda.memory_reserved() if self._gpu else None,
+                    gpu_percent=self._gpu_percent(),
                 )
             )
+
+    def _gpu_percent(self) -> float | None:
+        """Return the GPU's use as NVML tells it; None from the first time on that it does not."""
+        if not self._tells_use:
+            return None
+        try:
+            return float(torch.cuda.utilization())
+        except Exception:  # no NVML, no right to ask, or a part of a GPU that has no such figure
+            _LOG.info("The GPU's use cannot be measured", exc_info=True)
+            self._tells_use = False
+            return None
+
+
+def pause_s(elapsed_s: float) -> float:
+    """Return how long to wait for the next sample."""
+    return max(RESOURCES_EVERY_S, elapsed_s / RESOURCES_PER_SPAN)

@@ -21,6 +21,7 @@ from app.api import (
     preflights,
     queue,
     recipes,
+    run_files,
     run_wishes,
     runs,
     specs,
@@ -47,6 +48,7 @@ router = APIRouter(prefix=PREFIX, responses={"4XX": _PROBLEM, "5XX": _PROBLEM})
 for _module in (
     leaderboard,  # before the runs: their numbers would take its names
     runs,
+    run_files,
     run_wishes,
     views,
     jobs,

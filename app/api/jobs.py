@@ -160,8 +160,7 @@ async def export(
 ) -> JobOut:
     """Write a run's model as a file for use elsewhere, checked on real validation images."""
     check_trained(run)
-    asked = {"format": wanted.format, "file": f"run-{run.id}.{SUFFIXES[wanted.format]}"}
-    job = await run_in_threadpool(create_job, store, "export", owner, asked, run.id)
+    job = await run_in_threadpool(queue_export, store, run, wanted, owner)
     bell.ring_interactive()
     return await answer_with(response, store, job, wait_s)
 
@@ -228,6 +227,12 @@ def download(settings: SettingsDep, job: JobDep) -> FileResponse:
         # Tensors hardly shrink: without this each would be compressed on the way.
         headers={} if is_table else {"content-encoding": "identity"},
     )
+
+
+def queue_export(store: Store, run: RunRow, wanted: ExportIn, owner: str) -> JobRow:
+    """Queue the export of a run's model, and return the job."""
+    asked = {"format": wanted.format, "file": f"run-{run.id}.{SUFFIXES[wanted.format]}"}
+    return create_job(store, "export", owner, asked, run.id)
 
 
 def _check_voters(store: Store, wanted: VoteIn) -> None:

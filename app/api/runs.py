@@ -10,7 +10,16 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from app.answers import EvaluationsOut, EventsOut, LogOut, ReportedOut, RunOut, RunsOut, SeriesOut
+from app.answers import (
+    EvaluationsOut,
+    EventsOut,
+    LogOut,
+    ReportedOut,
+    ResourcesOut,
+    RunOut,
+    RunsOut,
+    SeriesOut,
+)
 from app.api.leaderboard import BulkOut, bulk_out
 from app.api.run_wishes import PRIORITY_LIMIT
 from app.bodies import SpecBody, described_as
@@ -31,9 +40,10 @@ from app.leaks import ACKNOWLEDGE_LEAKS
 from app.outputs import evaluations_out, event_out, log_out, run_out, run_outs, series_columns
 from app.submit import cancel_run, submit
 from store.deletion import delete_runs
-from store.events import events_after, log_lines
+from store.events import events_after, log_length, log_lines
 from store.labels import pin, set_tags
 from store.query_language import LENGTH_LIMIT
+from store.resources import Sample, samples
 from store.rows import SeriesPoints
 from store.run_fields import run_fields
 from store.run_list import Archived, order_of, wanted_runs
@@ -279,10 +289,25 @@ def show_series(
 
 @router.get("/{run_id}/log")
 def show_log(
-    store: StoreDep, run: RunDep, limit: Annotated[int, Query(ge=1, le=5000)] = 500
+    store: StoreDep,
+    run: RunDep,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 500,
+    q: Annotated[str, Query(max_length=200, description="Only lines that hold this.")] = "",
 ) -> LogOut:
     """Return the newest lines of a run's log, oldest first."""
-    return log_out(log_lines(store, run.id, limit))
+    return log_out(log_lines(store, run.id, limit, q.strip()), log_length(store, run.id, q.strip()))
+
+
+@router.get("/{run_id}/resources")
+def show_resources(
+    store: StoreDep, run: RunDep, max_samples: Annotated[int, Query(ge=1, le=10_000)] = 1000
+) -> ResourcesOut:
+    """Return what a run's trainer used over time, in columns of equal length."""
+    found = samples(store, run.id, max_samples)
+    return ResourcesOut(
+        run=run.id,
+        **{name: [getattr(one, name) for one in found] for name in Sample.__dataclass_fields__},
+    )
 
 
 @router.get("/{run_id}/evaluations")

@@ -22,6 +22,7 @@ from app.pages.launch import router as launch
 from app.pages.launch_many import router as launch_many
 from app.pages.preflights import router as preflights
 from app.pages.run import router as run
+from app.pages.run_downloads import router as run_downloads
 from app.pages.run_parts import router as run_parts
 from app.pages.run_wishes import router as run_wishes
 from app.pages.runs import router as runs
@@ -40,6 +41,7 @@ for part in (
     launch,
     launch_many,
     run,
+    run_downloads,
     run_parts,
     run_wishes,
     compare,

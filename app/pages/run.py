@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from app.answers import LogLine, RunOut
 from app.dependencies import BellDep, RunDep, SettingsDep, StoreDep
 from app.figures.curves import ACCURACY, BATCH, LOSS, curve_figure, curve_info, thinned
-from app.figures.style import Figure
+from app.figures.resources import GIB, resource_figures
+from app.figures.style import Figure, run_style
 from app.outputs import log_out, run_out
+from app.pages.run_downloads import Downloads, downloads
 from app.pages.run_parts import Part, ResultsPart, RunViewDep, part_of, results_part
 from app.pages.run_wish_forms import Wishes, WishForm, wishes
 from app.pages.templating import render
@@ -23,7 +25,8 @@ from app.security import CheckedForm
 from app.submit import cancel_run
 from store.database import Store
 from store.datasets import get_dataset
-from store.events import log_lines
+from store.events import log_length, log_lines, warnings
+from store.resources import Sample, samples
 from store.rows import AttemptRow, DatasetRow, RunRow, SeriesPoints
 from store.runs import attempts, update_note
 from store.series import series
@@ -31,8 +34,10 @@ from store.settings import Settings
 from trainer.errors import NotFound
 
 LOG_LINES = 300
+SAMPLES = 600  # of the resources, in a chart
 MAX_POINTS = 2000  # of a curve; more cannot be told apart on a screen
 NOTE_LIMIT = 10_000
+QUERY_LIMIT = 200
 CURVES = ("train_accuracy", "val_accuracy", "train_loss", "val_loss", "learning_rate")
 
 router = APIRouter(include_in_schema=False)
@@ -62,9 +67,16 @@ class RunPage:
     results: ResultsPart | None
     """None until it has been evaluated."""
     figures: Mapping[str, Figure]
+    samples: tuple[Sample, ...]
+    resources: Mapping[str, tuple[str, Figure]]
+    """Title and small chart by what is measured."""
+    log_total: int
+    """Lines of the whole log, or of what was searched for."""
+    log_query: str
     spec_yaml: str
     wishes: Wishes
     tryit: TryForm | None
+    downloads: Downloads
     section: str = "runs_page"
 
     @property
@@ -88,6 +100,20 @@ class RunPage:
         return not row.cancel_requested and (row.status == "paused" or row.pause_requested)
 
     @property
+    def resource_words(self) -> str:
+        """The resources in a sentence."""
+        memory = max(one.memory_bytes for one in self.samples) / GIB
+        cores = sum(one.cpu_percent for one in self.samples) / len(self.samples) / 100
+        text = f"At most {memory:.2f} GiB of memory, on average {cores:.1f} processor cores"
+        gpu = [one.gpu_percent for one in self.samples if one.gpu_percent is not None]
+        held = [one.gpu_memory_bytes for one in self.samples if one.gpu_memory_bytes is not None]
+        if held:
+            text += f", at most {max(held) / GIB:.2f} GiB of the GPU's memory"
+        if gpu:
+            text += f"; the GPU was at work {sum(gpu) / len(gpu):.0f} % of the time"
+        return f"{text}."
+
+    @property
     def phase_seconds(self) -> dict[str, float]:
         """Seconds by phase, of a finished run."""
         return {key: value for key, value in self.row.finished.get("seconds", {}).items() if value}
@@ -98,28 +124,37 @@ def run_context(
     settings: Settings,
     row: RunRow,
     part: Part | None,
+    log_query: str = "",
     forms: Mapping[str, WishForm] | None = None,
 ) -> RunPage:
     """Gather what is known of a run.
 
     Args:
         part: The evaluation to show, if there is one.
+        log_query: Only lines of the log that hold it are shown.
         forms: What was asked of the run, as filled in.
     """
     names = [style.series for style in (*ACCURACY, *LOSS, *BATCH)] + ["learning_rate"]
     points = series(store, [row.id], names)
-    lines = log_lines(store, row.id, LOG_LINES)
+    lines = log_lines(store, row.id, LOG_LINES, log_query)
+    used = samples(store, row.id, SAMPLES)
+    began = row.started_at or row.created_at
     return RunPage(
         run=run_out(store, row),
         row=row,
         dataset=_dataset(store, row.dataset_name),
         attempts=tuple(attempts(store, row.id)),
-        log=tuple(log_out(lines).lines),
-        warnings=tuple(line.payload for line in lines if line.kind == "warning"),
+        log=tuple(log_out(lines, len(lines)).lines),
+        warnings=tuple(line.payload for line in warnings(store, row.id)),
         epochs=epoch_lines(row.id, points),
         results=results_part(store, settings, part) if part else None,
         figures=run_figures(row, points),
+        samples=tuple(used),
+        resources=resource_figures(used, began, run_style(row.id).colour),
+        log_total=log_length(store, row.id, log_query),
+        log_query=log_query,
         wishes=wishes(store, settings, row, forms),
+        downloads=downloads(store, settings, row),
         spec_yaml=yaml.safe_dump(row.spec, sort_keys=False, allow_unicode=True),
         tryit=try_form(store, row, {}),
     )
@@ -174,10 +209,15 @@ def epoch_lines(
 
 @router.get("/runs/{run_id}", name="run_page")
 def run(
-    request: Request, store: StoreDep, settings: SettingsDep, row: RunDep, view: RunViewDep
+    request: Request,
+    store: StoreDep,
+    settings: SettingsDep,
+    row: RunDep,
+    view: RunViewDep,
+    log: Annotated[str, Query(max_length=QUERY_LIMIT, description="Part of a line.")] = "",
 ) -> HTMLResponse:
     """Show a run."""
-    page = run_context(store, settings, row, part_of(request, store, row, view))
+    page = run_context(store, settings, row, part_of(request, store, row, view), log.strip())
     return render(request, "pages/run.html", page)
 
 

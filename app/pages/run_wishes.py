@@ -108,5 +108,5 @@ def _again(
     values = {key: str(value) for key, value in form.items() if key != CSRF_FIELD}
     forms = {name: WishForm(values, error.errors)}
     part = part_of(request, store, row, RunView())
-    page = run_context(store, settings, row, part, forms)
+    page = run_context(store, settings, row, part, forms=forms)
     return render(request, "pages/run.html", page, 422)

@@ -7,6 +7,8 @@ import { clock } from "./lib/format.js";
 import { listen } from "./lib/live.js";
 import { progressView } from "./lib/progress.js";
 import { refresher } from "./lib/regions.js";
+import { followLogSearch } from "./run-log.js";
+import { addSample } from "./run-resources.js";
 import { startSections } from "./sections.js";
 
 const DRAWN = new Set(["epoch_finished", "steps_recorded", "rewound"]);
@@ -18,6 +20,11 @@ const LOG_LIMIT = 1000;
 
 const page = document.getElementById("run");
 const refresh = refresher(() => page.dataset.live + location.search);
+const refreshDownloads = refresher(() => document.getElementById("downloads").dataset.live);
+const EXPORT_LOOK_MS = 1500;
+setInterval(() => {
+  if (document.querySelector("#downloads[data-goes-on]") && !document.hidden) refreshDownloads();
+}, EXPORT_LOOK_MS);
 startMatrices();
 startGalleries();
 startSections();
@@ -30,6 +37,7 @@ if (!page.dataset.ended) {
   }, QUEUE_LOOK_MS);
 }
 const log = document.getElementById("log");
+const searched = followLogSearch(log, page.dataset.run);
 for (const time of log.querySelectorAll("time")) {
   time.textContent = clock(Date.parse(time.dateTime) / 1000); // the server writes UTC
 }
@@ -37,6 +45,7 @@ log.scrollTop = log.scrollHeight;
 
 function take(event) {
   if (event.kind === "progress") showProgress(event.payload);
+  if (event.kind === "resources") addSample(event);
   if (event.kind === "log") addLine(event.time, event.payload.level, event.payload.message);
   if (event.kind === "warning") addLine(event.time, "warning", told(event.payload));
   if (event.kind === "run_failed") addLine(event.time, "error", told(event.payload));
@@ -77,6 +86,7 @@ function addLine(time, level, message) {
   }
   text.append(message);
   line.append(when, text);
+  line.hidden = !searched.holds(line);
   log.append(line);
   while (log.children.length > LOG_LIMIT) log.firstElementChild.remove();
   if (isAtEnd) log.scrollTop = log.scrollHeight;
