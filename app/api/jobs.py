@@ -36,7 +36,7 @@ from store.database import Store
 from store.datasets import get_dataset
 from store.evaluations import evaluations
 from store.jobs import cancel_job, create_job, get_job, list_jobs
-from store.rows import JobRow
+from store.rows import JobRow, RunRow
 from store.runs import get_run
 from store.settings import Settings
 from store.values import ID_LIMIT

@@ -31,11 +31,12 @@ FOR_WHAT = {
 _PICTURE = """
 image = Image.open("photo.jpg").convert("RGB")
 size, resize = how["input_size_px"], how["resize_px"]
+filter = Image.Resampling[how["interpolation"].upper()]
 if how["resize_mode"] == "squash":
-    image = image.resize((resize, resize))
+    image = image.resize((resize, resize), filter)
 else:  # the shorter side
     scale = resize / min(image.size)
-    image = image.resize([round(side * scale) for side in image.size])
+    image = image.resize([round(side * scale) for side in image.size], filter)
 left, top = (image.width - size) // 2, (image.height - size) // 2
 image = image.crop((left, top, left + size, top + size))
 pixels = (np.asarray(image, np.float32) / 255 - how["mean"]) / how["std"]

@@ -49,3 +49,23 @@ def test_the_log_is_its_newest_lines_oldest_first(store: Store) -> None:
         "warning",
         "run_failed",
     ]
+
+
+def test_a_log_is_searched_in_all_that_its_lines_say(store: Store) -> None:
+    claim = running(store)
+    warning = said.Warned(time=1.0, title="Slow", detail="100 % idle", remedy="Buy a DISK")
+    said_lines = [log("The first line"), warning, log("a second LINE"), log("100 lines of it")]
+    lifecycle.record(store, claim.run.id, 1, lease_s=60, events=said_lines)
+
+    def found(text: str) -> list[str]:
+        rows = events.log_lines(store, claim.run.id, 500, text)
+        assert events.log_length(store, claim.run.id, text) == len(rows)
+        return [row.payload.get("message", row.payload.get("title", "")) for row in rows]
+
+    assert found("line") == ["The first line", "a second LINE", "100 lines of it"]
+    assert found("disk") == ["Slow"]
+    assert found("0 %") == ["Slow"]
+    assert found("nowhere") == []
+    assert len(found("")) == 4
+    assert len(events.log_lines(store, claim.run.id, 1, "line")) == 1
+    assert [row.payload["title"] for row in events.warnings(store, claim.run.id)] == ["Slow"]

@@ -57,7 +57,9 @@ def test_a_heartbeat_renews_the_lease_and_writes_nothing_else(store: Store) -> N
     running(store)
     expire(store, 1)
     before = everything(store)
-    assert record(store) == lifecycle.Recorded(cancel_requested=False, events_offset=0)
+    assert record(store) == lifecycle.Recorded(
+        cancel_requested=False, pause_requested=False, events_offset=0
+    )
     assert everything(store) == before
     with store.read() as conn:
         lease = runs.get_run(store, 1).lease_expires_at
@@ -83,12 +85,13 @@ def test_only_the_newest_progress_of_a_batch_is_told(store: Store) -> None:
     assert told(store) == [
         (1, "state"),
         (2, "state"),
-        (3, "log"),
-        (4, "progress"),
-        (5, "resources"),
-        (6, "log"),
+        (3, "resources"),
+        (4, "log"),
+        (5, "progress"),
+        (6, "resources"),
+        (7, "log"),
     ]
-    row = events.events_after(store, 1, 3, limit=1)[0]
+    row = events.events_after(store, 1, 4, limit=1)[0]
     assert (row.kind, row.step, row.payload["step"]) == ("progress", 2, 2)
 
 

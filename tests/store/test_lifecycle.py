@@ -155,7 +155,7 @@ def test_finish_ends_run_and_attempt(store: Store, outcome: str) -> None:
     assert run.is_terminal
     assert run.finished_at is not None
     assert run.progress["step"] == 1
-    assert kinds(store, run.id) == ["state", "state", "log", "state"]
+    assert kinds(store, run.id) == ["state", "state", "resources", "log", "state"]
     attempt = runs.attempts(store, run.id)[0]
     assert attempt.outcome == outcome
     assert attempt.ended_at is not None

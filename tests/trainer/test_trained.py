@@ -277,3 +277,19 @@ def test_archives_among_the_images_are_unpacked_and_it_is_said_how_far_it_is(run
     told = []
     predict.classify(run, found, tmp_path / "out.csv", say=told.append)
     assert told[0] == {"what": "classifying images", "done": 2, "total": 2}
+
+
+@pytest.mark.parametrize("form", ["safetensors", "torchscript", "onnx"])
+def test_the_code_beside_an_export_runs(form, run, pictures, tmp_path, monkeypatch, capsys):
+    from app.pages.run_downloads import SUFFIXES, snippet
+
+    export.export(run, pictures, tmp_path / f"run-7.{SUFFIXES[form]}", form)
+    ids, expected = recorded(run)
+    shutil.copy(files_of(pictures, ids)[0], tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    with export._quiet_jit():
+        exec(compile(snippet(form, 7), form, "exec"), {})  # noqa: S102 - what the page shows
+    name, share, _ = capsys.readouterr().out.replace("%", " %").split()
+    best = int(expected[0].argmax())
+    assert name == load_trained(run).classes[best]
+    assert float(share) == pytest.approx(100 * float(expected[0, best]), abs=1.0)
