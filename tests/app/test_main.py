@@ -42,7 +42,11 @@ def test_a_fresh_data_directory_is_set_up(tmp_path):
             "version": "0.1.0",
             "installation": settings.queue_prefix,
         }
-        assert client.get("/api/v1/runs").json() == {"runs": [], "next_cursor": None}
+        assert client.get("/api/v1/runs").json() == {
+            "runs": [],
+            "table": [],
+            "next_cursor": None,
+        }
     assert bell.closed
 
 
