@@ -198,6 +198,7 @@ def wait_for_points(page: Page, plot: str, series: str, count: int, run: int | N
             trace.meta?.series === series && (run === null || trace.meta.run === run)
             && trace.x.length === count)""",
         arg=[plot, series, count, run],
+        timeout=120_000,  # the points may come from real training
     )
 
 
