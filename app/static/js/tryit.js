@@ -126,7 +126,7 @@ class Tryit {
     for (const file of this.files) body.append("file", file, file.webkitRelativePath || file.name);
     this.busy(this.files.length > 1 ? `Sending ${this.files.length} files …` : "Looking …");
     try {
-      const address = `${this.section.dataset.part}?wait_s=${WAIT_S}`;
+      const address = `${this.section.dataset.sendTo}?wait_s=${WAIT_S}`;
       await this.put(await fetch(address, { method: "POST", body, signal: mine.signal }), mine);
     } catch (error) {
       if (error.name !== "AbortError") this.complain(`The server does not answer (${error.message}). Press Show to try again.`);
@@ -157,7 +157,7 @@ class Tryit {
     const { job, state, image, show, maps } = answer.dataset;
     if (job && (state === "queued" || state === "running")) {
       this.busy(state === "queued" ? "Waiting …" : "At work …");
-      this.follow(answer.dataset.part, mine);
+      this.follow(answer.dataset.follow, mine);
       return;
     }
     this.busy("");
