@@ -4,6 +4,7 @@
 import { drawFigures } from "./charts.js";
 import { changedKeys, withKeys } from "./lib/address.js";
 
+const PARTS = "[data-part][data-keys]"; // others follow addresses of their own
 const NEAR_PX = 400;
 const PAUSE_MS = 1500;
 
@@ -27,7 +28,7 @@ export function startSections() {
   sections().forEach(follow);
   document.addEventListener("tuneboard:swapped", ({ target }) => {
     // A region that the server rendered again may have brought parts along.
-    if (!target.dataset.part) target.querySelectorAll("[data-part]").forEach(follow);
+    if (!target.matches(PARTS)) target.querySelectorAll(PARTS).forEach(follow);
   });
   document.addEventListener("click", followLink);
   document.addEventListener("change", followForm);
@@ -67,7 +68,7 @@ function update() {
 }
 
 function sections() {
-  return [...document.querySelectorAll("[data-part]")];
+  return [...document.querySelectorAll(PARTS)];
 }
 
 function loaded() {
@@ -80,7 +81,7 @@ function followLink(event) {
   event.preventDefault();
   // The link was made for the address of its time: only what it changes there is changed here.
   const wanted = new URL(link.href).search;
-  const changed = changedKeys(link.closest("[data-part]").dataset.search, wanted);
+  const changed = changedKeys(link.closest(PARTS).dataset.search, wanted);
   const values = new URLSearchParams(wanted);
   show(Object.fromEntries([...changed].map((key) => [key, values.getAll(key)])), link.dataset.view);
 }
