@@ -21,6 +21,8 @@ from trainer.parameters import ParameterCounts, count_parameters
 from trainer.parsing import parse_spec
 from trainer.spec import ExperimentSpec
 
+LONG_S = 600.0
+"""A run expected to take longer is worth a preflight, which takes about a minute."""
 LIKENESS = {
     "same": "like it",
     "similar": "of the same network, freezing and input size",
@@ -90,6 +92,9 @@ class SpecSummary(BaseModel):
     cached: CachedOut
     time: TimeOut | None
     time_unknown: str = Field(description="Why there is no time; empty where there is one.")
+    preflight: str = Field(
+        description="Why to take two real steps of it first; empty where that is not worth it."
+    )
     queue: QueueOut
     ends_at: float | None = Field(description="Unix seconds at which it may have ended.")
 
@@ -122,9 +127,18 @@ def summarize(
         cached=_cached(spec, images, versions),
         time=_time(estimate),
         time_unknown="" if estimate else _why_unknown(spec, images, measured),
+        preflight=_preflight(estimate, images),
         queue=queue,
         ends_at=ends_at,
     )
+
+
+def _preflight(estimate: TimeEstimate | None, images: object | None) -> str:
+    if images is None:
+        return ""
+    if estimate is None:
+        return "Nobody has timed this network here: two real steps tell whether it fits."
+    return "A long run: two real steps tell whether it fits." if estimate.total_s > LONG_S else ""
 
 
 def _versions(spec: ExperimentSpec, measured: Sequence[Timing]) -> int:

@@ -46,6 +46,7 @@ def submit(
     note: str = "",
     continues: tuple[int, int] | None = None,
     acknowledge_leaks: bool = False,
+    repeats: bool = False,
 ) -> tuple[RunRow, bool]:
     """Queue a run and return it, and whether it is new (an idempotency key may name an old one).
 
@@ -55,6 +56,7 @@ def submit(
         continues: The run whose checkpoint it begins with, and how many epochs that has.
         acknowledge_leaks: Launch it though images that it is judged by may be among its training
             images.
+        repeats: It is cut as a run that is there already, so nobody is asked about leaks again.
 
     Raises:
         InvalidInput: If the server cannot run the spec, or images leak and nobody said to go on.
@@ -63,7 +65,7 @@ def submit(
     dataset = None
     if not external:
         check_spec(store, settings, spec)
-        if not acknowledge_leaks:
+        if not (acknowledge_leaks or repeats):
             check_leaks(store, settings, [spec])
         dataset = registered(store, spec.dataset.name, owner)
     run, created = create_run(

@@ -96,7 +96,8 @@ def continue_run(
         priority=row.priority,
         study_id=row.study_id,
         continues=(row.id, done),
-        acknowledge_leaks=True,  # it sees what the run before it saw
+        acknowledge_leaks=row.leaks_acknowledged,
+        repeats=True,
     )
     return run
 
@@ -136,7 +137,8 @@ def more_seeds(
             owner=owner,
             priority=row.priority,
             study_id=row.study_id,
-            acknowledge_leaks=True,  # the same cut as the run's that is there
+            acknowledge_leaks=row.leaks_acknowledged,
+            repeats=True,
         )[0]
         for one in specs
     ]

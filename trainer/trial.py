@@ -117,10 +117,11 @@ class _Trial(Attempt):
         train_s = step_s[-1] * len(sizes)
         first_s = max(train_s, data_s[0] / sizes[0] * len(splits["train"])) + val_s
         variants = choices.feature_variants
-        if variants:  # the backbone runs once over every image; then only the head does
-            first_s = per_image_s * variants * len(splits["train"]) + val_s
-            train_s, val_s = 0.02 * first_s, 0.0
-        epoch_s = train_s + val_s
+        epoch_s: float | None = train_s + val_s
+        total_s = first_s + (train_s + val_s) * (spec.training.epochs - 1)
+        if variants:  # the backbone runs once over every image; then only the head, not timed here
+            first_s = total_s = per_image_s * variants * len(splits["train"]) + val_s
+            epoch_s = None
         return {
             "device": choices.device_name,
             "precision": choices.precision,
@@ -132,7 +133,7 @@ class _Trial(Attempt):
             "seconds_per_step": step_s[-1],
             "seconds_first_epoch": first_s,
             "seconds_per_epoch": epoch_s,
-            "seconds_total": first_s + epoch_s * (spec.training.epochs - 1),
+            "seconds_total": total_s,
             "cached_features": bool(variants),
             "losses": losses,
             "parameters_total": total,

@@ -225,8 +225,10 @@ def preflight_lines(found: Mapping[str, Any]) -> list[str]:
     """Return what a preflight has measured, in sentences."""
     parts = f"fits, {found['images_at_once']} images at once"
     peak, memory = (found[key] / 1e9 for key in ("peak_memory_bytes", "memory_bytes"))
-    return [
-        f"Memory: {parts}; peak {peak:.1f} of {memory:.1f} GB on {found['device']}.",
-        f"An epoch takes about {seconds(found['seconds_per_epoch'])}, the first "
-        f"{seconds(found['seconds_first_epoch'])}; all about {seconds(found['seconds_total'])}.",
-    ]
+    first, total = seconds(found["seconds_first_epoch"]), seconds(found["seconds_total"])
+    if found["cached_features"]:
+        time = f"The first epoch takes about {first}; the others only train the head."
+    else:
+        time = f"An epoch takes about {seconds(found['seconds_per_epoch'])}, the first {first}"
+        time = f"{time}; all about {total}."
+    return [f"Memory: {parts}; peak {peak:.1f} of {memory:.1f} GB on {found['device']}.", time]

@@ -34,6 +34,7 @@ from app.api import (
     workers,
 )
 from app.errors import MEDIA_TYPE, FieldProblem, Problem
+from app.tryit import ImageIn
 from trainer.spec import ExperimentSpec
 
 PREFIX = "/api/v1"
@@ -84,7 +85,7 @@ def describe(app: FastAPI) -> None:
             return app.openapi_schema
         document = make()
         schemas = document["components"]["schemas"]
-        for model in (ExperimentSpec, Problem, FieldProblem):
+        for model in (ExperimentSpec, Problem, FieldProblem, ImageIn):
             schema = model.model_json_schema(ref_template=_REFERENCE)
             schemas.update({**schema.pop("$defs", {}), model.__name__: schema})
         for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own shape

@@ -34,7 +34,8 @@ MediaType = Annotated[str, Depends(accepts("multipart/form-data", "application/j
 
 def _described(kind: str) -> dict[str, Any]:
     """Return what OpenAPI says of a body: an image with fields, or JSON that names one."""
-    schema = ASKED[kind].model_json_schema()
+    schema = ASKED[kind].model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)  # the document has them
     fields = {name: one for name, one in schema["properties"].items() if name != "image"}
     form = {
         "type": "object",

@@ -34,6 +34,7 @@ def test_a_spec_is_summed_up(client: TestClient, pictures: DatasetRow) -> None:
     assert told["parameters"]["trained"] == told["parameters"]["total"] > 1000
     assert told["time"] is None
     assert "No run of tuneboard/small_cnn" in told["time_unknown"]
+    assert "Nobody has timed this network here" in told["preflight"]
     assert told["queue"]["position"] == 1
     assert "No training worker" in told["queue"]["text"]
     assert told["ends_at"] is None
@@ -66,7 +67,7 @@ def test_frozen_features_are_kept_where_they_can_be(client: TestClient) -> None:
 
 
 def test_measured_runs_tell_the_time_and_the_queue_the_end(
-    client: TestClient, store: Store, seeded: Seeded
+    client: TestClient, store: Store, seeded: Seeded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, _ = create_run(
         store, run_spec("measured", training={"epochs": 4}), owner="ann", priority=999
@@ -83,6 +84,9 @@ def test_measured_runs_tell_the_time_and_the_queue_the_end(
     assert told["time"]["likeness"] == "same"
     assert told["time"]["epoch_s"] > 0
     assert told["time"]["total_s"] > 7 * told["time"]["epoch_s"]
+    assert told["preflight"] == ""
+    monkeypatch.setattr("app.spec_summary.LONG_S", told["time"]["total_s"] / 2)
+    assert "A long run" in summary(client, wanted)["preflight"]
     assert told["queue"]["ahead"] == 2
     first = summary(client, run_spec("next").model_dump(mode="json"), priority=1000)
     assert first["queue"]["ahead"] == 0

@@ -63,5 +63,7 @@ def estimate_lines(told: dict[str, Any]) -> list[tuple[str, str]]:
         )
     else:
         lines.append(("time", f"not known. {told['time_unknown']}"))
+    if told["preflight"]:
+        lines.append(("preflight", f"{told['preflight']} See `tuneboard preflight`."))
     lines.append(("queue", told["queue"]["text"]))
     return lines
