@@ -83,7 +83,7 @@ def test_two_runs_are_launched_from_the_form_watched_live_and_compared(
     visit.wait_for_function("document.getElementById('confusion-val')?.data !== undefined")
     counts = visit.evaluate("window.counts")
     assert counts == sorted(counts)
-    assert len(set(counts)) >= 4, "the curve did not grow before our eyes"
+    assert len(set(counts)) >= 3, "the curve did not grow before our eyes"
 
     second = launch(visit, "a slow one", "0.005")
     expect(chip).to_have_text("Succeeded", timeout=FINISHED_WITHIN_MS)

@@ -238,7 +238,7 @@ def test_nothing_to_classify_is_refused(tmp_path):
         predict.find_pictures([tmp_path])
 
 
-def test_the_programs_answer_in_one_line(run, pictures, tmp_path):
+def test_the_programs_answer_in_their_last_line(run, pictures, tmp_path):
     def ask(module: str, *arguments: object) -> tuple[int, dict]:
         done = subprocess.run(
             [sys.executable, "-m", module, "--run-dir", str(run), *map(str, arguments)],
@@ -246,7 +246,8 @@ def test_the_programs_answer_in_one_line(run, pictures, tmp_path):
             text=True,
             check=False,
         )
-        (line,) = done.stdout.splitlines()
+        *progress, line = done.stdout.splitlines()
+        assert all(json.loads(one).keys() == {"what", "done", "total"} for one in progress)
         return done.returncode, json.loads(line)
 
     ids, _ = recorded(run)

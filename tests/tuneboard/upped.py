@@ -70,7 +70,7 @@ class Upped:
         except (urllib.error.URLError, OSError):
             return False
 
-    def interrupt(self, number: signal.Signals = signal.SIGINT, within_s: float = 10) -> int:
+    def interrupt(self, number: signal.Signals = signal.SIGINT, within_s: float = 30) -> int:
         """Send `up` the signal a person would and return its status."""
         assert self.process is not None
         self.process.send_signal(number)

@@ -365,7 +365,7 @@ def test_a_paused_run_is_resumed_where_it_was_and_ends_as_an_undisturbed_one(
     any_house: House,
 ) -> None:
     house = any_house
-    run_id = house.submit(epochs=4)
+    run_id = house.submit(epochs=20)
     attempt = Attempt(house, fake_launch("train", 0.05))
     house.wait_for_epoch(run_id, 1)
     assert request_pause(house.store, run_id).status == "running"
@@ -379,7 +379,7 @@ def test_a_paused_run_is_resumed_where_it_was_and_ends_as_an_undisturbed_one(
     attempt.supervisor.kill()  # and once more against its will
     assert attempt.join() is Status.QUEUED
     assert Attempt(house, fake_launch("train", 0)).join() is Status.SUCCEEDED
-    undisturbed = house.submit(epochs=4)
+    undisturbed = house.submit(epochs=20)
     assert Attempt(house, fake_launch("train", 0)).join() is Status.SUCCEEDED
     assert house.figures(run_id) == house.figures(undisturbed)
     assert house.outcomes(run_id) == ["paused", "crashed", "succeeded"]
