@@ -18,8 +18,12 @@ from app.pages.launch_context import Typed, launch_context
 from app.pages.templating import render
 from app.preflights import start_preflight
 from app.security import CheckedForm
+from store.database import Store
+from store.datasets import get_dataset_by_id
 from store.jobs import cancel_job
+from store.queue import WORKER_SILENCE_S
 from store.rows import JobRow
+from store.workers import list_workers
 from trainer.errors import Conflict, InvalidInput, NotFound
 from trainer.parsing import parse_spec, parse_spec_text
 
@@ -35,6 +39,8 @@ class PreflightPage:
     epochs: int
     batch_size: int
     result: Mapping[str, Any] | None
+    waits_for: str
+    """What it waits for while it is queued."""
     section: str = "launch_page"
 
     @property
@@ -43,32 +49,48 @@ class PreflightPage:
         return self.job.state in {"queued", "running"}
 
 
-def _page(job: JobRow) -> PreflightPage:
+def _page(store: Store, job: JobRow) -> PreflightPage:
     if job.kind != "preflight":
         raise NotFound(f"Job {job.id} is no preflight.")
     spec = parse_spec(job.payload["spec"])
     training = spec.training
     return PreflightPage(
-        job_out(job), spec.display_name(), training.epochs, training.batch_size, job.result
+        job_out(job),
+        spec.display_name(),
+        training.epochs,
+        training.batch_size,
+        job.result,
+        _waits_for(store, job) if job.state == "queued" else "",
     )
 
 
+def _waits_for(store: Store, job: JobRow) -> str:
+    with suppress(NotFound):
+        if get_dataset_by_id(store, job.dataset_id or 0).status == "preparing":
+            return "its dataset, which is being prepared"
+    trains = any(
+        worker.kind == "train" and not worker.drain_requested
+        for worker in list_workers(store, WORKER_SILENCE_S)
+    )
+    return "a free slot of a training worker, beside no run" if trains else "a training worker"
+
+
 @router.get("/preflights/{job_id}", name="preflight_page")
-def show(request: Request, job: JobDep) -> HTMLResponse:
+def show(request: Request, store: StoreDep, job: JobDep) -> HTMLResponse:
     """Show a preflight."""
-    return render(request, "pages/preflight.html", _page(job))
+    return render(request, "pages/preflight.html", _page(store, job))
 
 
 @router.get("/parts/preflights/{job_id}", name="preflight_live")
-def live(request: Request, job: JobDep) -> HTMLResponse:
+def live(request: Request, store: StoreDep, job: JobDep) -> HTMLResponse:
     """Show the part that changes, for a page that is already open."""
-    return render(request, "partials/preflight.html", _page(job))
+    return render(request, "partials/preflight.html", _page(store, job))
 
 
 @router.post("/preflights/{job_id}/cancel", name="preflight_cancel")
 def cancel(request: Request, store: StoreDep, job: JobDep, _form: CheckedForm) -> RedirectResponse:
     """Stop a preflight; that it has just ended is no error."""
-    page = _page(job)
+    page = _page(store, job)
     with suppress(Conflict):
         cancel_job(store, page.job.id)
     return RedirectResponse(request.app.url_path_for("preflight_page", job_id=page.job.id), 303)

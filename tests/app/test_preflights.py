@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 from fastapi.testclient import TestClient
 from PIL import Image
 
 from store import jobs
 from store.database import Store
+from store.rows import WorkerRow
 from store.settings import Settings
+from store.workers import beat
 from tests.app.conftest import SPEC, FakeBell, assert_problem
 from tests.app.pages import page, send, text_of
 from tests.seeding import add_digits
@@ -46,7 +50,10 @@ def test_a_preflight_waits_for_a_training_slot_and_tells_what_a_run_would_be_lik
     assert bell.rings == ["train"]
     assert jobs.claim_job(store, 60) is None
     shown = page(client, f"/preflights/{job['id']}")
-    assert "waiting for a free slot of a training worker" in text_of(shown)
+    assert "waiting for a training worker" in text_of(shown), "none is there"
+    beat(store, WorkerRow("here:1", "train", "here", 1, "cpu", 1, time.time()))
+    shown = page(client, f"/preflights/{job['id']}")
+    assert "waiting for a free slot of a training worker, beside no run" in text_of(shown)
     claimed = jobs.claim_job(store, 60, ["train"])
     assert claimed is not None
     folder = settings.job_dir(claimed.id)

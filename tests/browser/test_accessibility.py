@@ -39,7 +39,10 @@ PAGES = {
     "dataset's images": "/datasets/digits?view=images",
     "dataset's cut": "/datasets/digits?view=cut",
     "dataset's name": "/datasets/digits?view=settings",
+    "dataset's duplicates": "/datasets/digits/duplicates",
     "failed dataset": "/datasets/flowers",
+    "a preflight that waits": "/preflights/{preflight}",
+    "an image to try": "/runs/{first}/try",
     "workers": "/workers",
     "login": "/login",
     "problem": "/nothing",
@@ -59,6 +62,9 @@ def things(server: Server) -> dict[str, int]:
         ).id
         for name, places in wrong.items()
     }
+    spec = run_spec("to be tried first").model_dump(mode="json")
+    asked = httpx.post(f"{server.address}/api/v1/preflights", json=spec)
+    numbers["preflight"] = asked.raise_for_status().json()["id"]
     create_study(server.store, SCRIPT_NAME, "ann", [run_spec("one"), run_spec("two")], "a note")
     save_comparison(server.store, SCRIPT_NAME, "run=1&run=2", "ann", "a note")
     return numbers
