@@ -126,3 +126,21 @@ def test_the_choice_of_notices_is_kept(page: Page, server: Server) -> None:
     page.get_by_text("Notices", exact=True).click()
     page.keyboard.press("Escape")
     expect(page.locator(".notices-panel")).to_be_hidden()
+
+
+def test_the_browser_tells_of_an_end_once_it_was_asked(page: Page, server: Server) -> None:
+    page.add_init_script(
+        """window.Notification = class extends EventTarget {
+            static permission = "default";
+            static async requestPermission() { return (this.permission = "granted"); }
+            constructor(title, { body }) { super(); (window.told ??= []).push(body); }
+        };"""
+    )
+    page.goto("/workers")
+    page.get_by_text("Notices", exact=True).click()
+    page.get_by_role("button", name="Notify me outside this page too").click()
+    expect(page.get_by_role("button", name="Only within the page again")).to_be_visible()
+    mine = launched(server, 1)
+    train(server, mine.run_ids[0], 0.5)
+    page.wait_for_function("() => window.told")
+    assert page.evaluate("window.told") == [f"Study {mine.id}, Rates, has ended."]
