@@ -87,6 +87,8 @@ def measure() -> Iterator[str]:
         with started([*SERVER, "--port", str(port)], folder, port):
             wait_ready(port)
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                for address in ("/runs", "/api/v1/runs"):  # templates are compiled once
+                    client.get(address).raise_for_status()
                 yield from _report(client)
 
 
