@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -90,6 +91,7 @@ def _health(settings: SettingsDep) -> Health:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.store.migrate()
+    _settle_memory()
     remove_stale(app.state.settings)
     remove_left_alone(app.state.settings)
     remove_leftovers(app.state.store, app.state.settings)
@@ -100,6 +102,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.tailer.close()
         app.state.bell.close()
         app.state.store.dispose()
+
+
+def _settle_memory() -> None:
+    """Keep what was loaded at the start out of garbage collections, which took 0.1 s with it."""
+    if threading.current_thread() is threading.main_thread():  # a server's process, not a test's
+        gc.freeze()
 
 
 @contextmanager
