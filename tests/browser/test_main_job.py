@@ -108,6 +108,28 @@ def test_two_runs_are_launched_from_the_form_watched_live_and_compared(
     for run in (first, second):
         expect(visit.locator(f"#compare-confusion-{run} .heatmaplayer image")).to_have_count(1)
     expect(visit.locator("#compare-results .chip")).to_have_text(["Succeeded", "Succeeded"])
+    every_part_shows_the_trained_runs(visit, first, second)
+
+
+def every_part_shows_the_trained_runs(visit: Page, first: int, second: int) -> None:
+    """Look at each part of the comparison of two runs that a worker has really trained."""
+    scroll_to_part(visit, "verdict")
+    expect(visit.locator("#verdict .verdict-sentence")).to_contain_text("images")
+    expect(visit.locator("#verdict .counts td")).to_have_count(4)
+    scroll_to_part(visit, "flips")
+    expect(visit.locator("#flips")).to_contain_text(re.compile(r"[Oo]nly|[Bb]oth"))
+    scroll_to_part(visit, "classes")
+    expect(visit.locator("#classes")).to_contain_text("Recall")
+    scroll_to_part(visit, "time")
+    expect(visit.locator("#time")).to_contain_text("a quick one")
+    scroll_to_part(visit, "sweep")
+    expect(visit.locator("#sweep")).to_contain_text("optimizer.lr")
+    scroll_to_part(visit, "vote")
+    expect(visit.locator("#vote")).to_contain_text("a quick one")
+    expect(visit.locator("#specs .spec-table")).to_contain_text("lr")
+    with visit.expect_download() as download:
+        visit.locator("[data-export]", has_text="HTML").first.click()
+    assert download.value.suggested_filename == f"tuneboard-runs-{second}-{first}.html"
 
 
 def points_of(client: Client, run: int, name: str) -> list[Any]:
