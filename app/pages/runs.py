@@ -235,6 +235,7 @@ def runs_context(store: Store, query: RunsQuery, notice: Notice | None = None) -
     filter_error = error = None
     columns = chosen_columns((), fields)
     page, total = Page([], None), 0
+    newest = newest_id(store)  # before the rows: one that arrives meanwhile is asked for again
     try:
         columns = chosen_columns(query.columns, fields)
         wanted, order = query.wanted(fields), order_of(query.sort, fields)
@@ -259,7 +260,7 @@ def runs_context(store: Store, query: RunsQuery, notice: Notice | None = None) -
         next_cursor=page.next_cursor,
         counts=counts_by_status(store, archived="no"),
         total=total,
-        newest=newest_id(store),
+        newest=newest,
         datasets=tuple(row.name for row in list_datasets(store, labelled=True)),
         fields=tuple(fields.by_name.values()),
         views=tuple(list_views(store)),

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
 from app.figures.style import run_style
+from app.pages import runs as runs_page
 from store.database import Store
 from store.datasets import get_dataset
 from store.runs import create_run, get_run
@@ -40,6 +43,23 @@ def test_runs_are_listed_newest_first_with_status_and_figures(
     assert "in the queue" in text_of(soup.select_one(f"#run-{seeded.queued}"))
     waiting = soup.select_one("tbody tr")
     assert "waiting for dataset hymenoptera" in text_of(waiting)
+
+
+def test_a_run_that_arrives_while_the_list_is_read_stays_newer_than_the_page(
+    client: TestClient, store: Store, seeded: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = max(run["id"] for run in client.get("/api/v1/runs").json()["runs"])
+    read = runs_page.list_runs
+
+    def and_one_arrives(*given: Any, **named: Any) -> Any:
+        rows = read(*given, **named)
+        create_run(store, run_spec("late"), owner="local")
+        return rows
+
+    monkeypatch.setattr(runs_page, "list_runs", and_one_arrives)
+    soup = page(client, "/parts/runs")
+    assert soup.select_one(f"#run-{newest + 1}") is None
+    assert int(soup.select_one("#runs-region")["data-newest"]) == newest
 
 
 def test_names_and_notes_are_shown_and_never_run(client: TestClient, seeded: Seeded) -> None:

@@ -90,6 +90,31 @@ def test_the_list_of_runs_follows(page: Page, server: Server) -> None:
     expect(page.locator("#select-1")).to_be_checked()
 
 
+def test_a_key_or_button_held_while_the_list_changes_still_counts(
+    page: Page, server: Server
+) -> None:
+    page.goto("/runs")
+    expect(page.locator("[data-live-note]")).to_have_text("Live")
+    page.locator("#select-1").focus()
+    page.keyboard.down("Space")
+    with page.expect_response("**/parts/runs**"):
+        run = server.started_run()
+    page.wait_for_timeout(300)
+    page.keyboard.up("Space")
+    expect(page.locator("#select-1")).to_be_checked()
+    expect(page.locator(f"#run-{run.run_id}")).to_be_visible()
+    box = page.locator("#select-2").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    with page.expect_response("**/parts/runs**"):
+        run.finish()
+    page.wait_for_timeout(300)
+    page.mouse.up()
+    expect(page.locator("#select-2")).to_be_checked()
+    expect(page.locator(f"#run-{run.run_id} .chip")).to_have_text("Succeeded")
+
+
 def test_the_comparison_follows_runs_that_go_on(page: Page, server: Server) -> None:
     run = server.started_run()
     run.epoch(1)

@@ -84,7 +84,8 @@ def test_a_spec_is_tried_and_its_picture_written(
     assert "peak 2.0 of 8.0 GB" in said.stdout
     assert "An epoch takes about 30.0 s, the first 1 min 0 s; all about 1 min 30 s." in said.stdout
     assert "Few validation images" in said.stderr
-    assert Image.open(picture).size == (8, 8)
+    with Image.open(picture) as sheet:
+        assert sheet.size == (8, 8)
 
 
 def test_jobs_are_listed_and_cancelled(served: Served) -> None:

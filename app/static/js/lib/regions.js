@@ -1,5 +1,7 @@
 // Parts of the page that the server renders again: fetched, compared, and swapped in place.
 
+const PRESS_MS = 2000; // a press is shorter; a drag may leave its element active
+
 /** Return a function that refreshes the regions from `url`, at most once every `pauseMs`. */
 export function refresher(url, pauseMs = 1000) {
   let timer = null;
@@ -27,9 +29,18 @@ async function swapRegions(url) {
   const answer = await fetch(url, { headers: { Accept: "text/html" } });
   if (!answer.ok) throw new Error(`${answer.status} from ${url}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  await released();
   for (const region of fresh.querySelectorAll("[data-region]")) {
     const old = document.getElementById(region.id);
     if (old && old.dataset.source !== region.outerHTML) swap(old, region);
+  }
+}
+
+/** Wait while a key or button is down on a region: an element replaced in mid-press is never clicked. */
+async function released() {
+  const patience = performance.now() + PRESS_MS;
+  while (document.querySelector("[data-region] :active") && performance.now() < patience) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
