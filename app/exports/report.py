@@ -14,6 +14,7 @@ from app.figures.compare import CompareInfo, compare_info
 from app.figures.confusion import Cells, confusion_figure, confusion_infos
 from app.figures.families import FIRST, Family, families
 from app.figures.packed import XAxis
+from app.figures.parallel import ParallelInfo, compared_settings, parallel_figure
 from app.figures.results import accuracy_intervals
 from app.figures.specs import SpecGroup, spec_groups
 from app.figures.style import Figure
@@ -67,6 +68,8 @@ class Report:
     """Of each accuracy, by run and split: Wilson's, 95 %."""
     curves: tuple[tuple[Family, Figure], ...]
     wall_clock: Figure
+    settings: ParallelInfo
+    settings_figure: Figure
     matrices: tuple[Matrix, ...]
     has_more_matrices: bool
     groups: tuple[SpecGroup, ...]
@@ -88,6 +91,7 @@ def gather_report(store: Store, settings: Settings, asked: Asked, now: float) ->
     matrices, has_more = _matrices(info, asked.cells)
     shown = _families(info, asked.metrics)
     reference = ids.index(asked.baseline) if asked.baseline in ids else 0
+    settings_info = compared_settings(info)
     figures = curve_figures(store, info.labels, shown, asked.x, is_log=asked.is_log)
     return Report(
         info=info,
@@ -102,6 +106,8 @@ def gather_report(store: Store, settings: Settings, asked: Asked, now: float) ->
                 [(info.labels[run.id], info.phases[run.id], run.elapsed_s) for run in info.runs]
             )
         ),
+        settings=settings_info,
+        settings_figure=parallel_figure(settings_info, info.labels),
         matrices=matrices,
         has_more_matrices=has_more,
         groups=spec_groups(info.differences, reference),

@@ -12,14 +12,13 @@ from starlette.responses import HTMLResponse
 from app.dependencies import StoreDep
 from app.figures.bars import wall_clock_figure, wall_clock_info
 from app.figures.compare import RUNS_LIMIT, CompareInfo, ResultRow, compare_info
-from app.figures.parallel import ParallelInfo, parallel_figure, parallel_info
+from app.figures.parallel import ParallelInfo, compared_settings, parallel_figure
 from app.figures.style import Figure
 from app.figures.time import Cost, Reached, best_within, cost_figure, pareto_front
 from app.pages.templating import render
 from store.database import Store
 from store.series import each_series
 from store.values import ID_LIMIT
-from trainer.spec import flat_fields
 
 MINUTES_LIMIT = 100_000.0
 
@@ -87,10 +86,8 @@ def time_part(
 def sweep_part(request: Request, store: StoreDep, run: Runs) -> HTMLResponse:
     """Show the runs' settings as parallel coordinates, for a page that is already open."""
     info = compare_info(store, run)
-    specs = {one.id: flat_fields(one.spec) for one in info.runs}
-    results = {row.run_id: row.best_val_accuracy for row in info.table}
-    parallel = parallel_info("Best validation accuracy", specs, results)
-    page = SweepPart(info, parallel, parallel_figure(parallel))
+    parallel = compared_settings(info)
+    page = SweepPart(info, parallel, parallel_figure(parallel, info.labels))
     return render(request, "partials/compare_sweep.html", page)
 
 

@@ -43,6 +43,7 @@ class AnalysisPart:
     best_figure: Figure
     parallel: ParallelInfo
     parallel_figure: Figure
+    names: dict[int, str]
     importances: tuple[Importance, ...]
     runs: int
     """That the shares are of."""
@@ -63,13 +64,15 @@ def analysis(store: Store, row: StudyRow) -> AnalysisPart:
     results = [one.accuracy or 0.0 for one in shown]
     fields = swept_fields(swept_paths(store, row.id), spec_fields(store, ids), ids)
     best = best_so_far_info(known)
+    names = {one.run_id: one.name for one in shown}
     parallel = _parallel(store, shown)
     return AnalysisPart(
         study=row,
         best=best,
         best_figure=best_so_far_figure(best),
         parallel=parallel,
-        parallel_figure=parallel_figure(parallel),
+        parallel_figure=parallel_figure(parallel, names),
+        names=names,
         importances=importances(fields, results) if len(shown) >= MIN_RUNS else (),
         runs=len(shown),
         few_runs=FEW_RUNS,

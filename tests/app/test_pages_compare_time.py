@@ -65,16 +65,36 @@ def test_numbers_that_differ_become_axes_and_what_is_left_out_is_named() -> None
     assert info.dimensions[0].is_log
     assert info.run_ids == (1, 2, 3)
     assert info.left_out == (4, 5)
-    figure = parallel_figure(info)
+    figure = parallel_figure(info, {1: "a", 2: "b", 3: "<script>"})
     check_schema(figure)
-    lr, metric = figure["data"][0]["dimensions"]
-    assert lr["values"] == pytest.approx([-3, -1, -2])
-    assert lr["ticktext"] == ["0.001", "0.01", "0.1"]
-    assert metric["values"] == [0.5, 0.6, 0.7]
+    worst, middle, best = figure["data"]
+    assert [line["y"] for line in figure["data"]] == [[0, 0], [1, 0.5], [0.5, 1]]
+    assert best["text"] == ["optimizer.lr = 0.01", "Accuracy = 70.0%"]
+    assert [line["line"]["color"] for line in (worst, middle, best)] == [
+        "rgb(201,90,156)",
+        "rgb(133,102,224)",
+        "rgb(11,154,109)",
+    ]
+    assert "<script>" not in str(figure)
+    marks = [(mark["x"], mark["y"], mark["text"]) for mark in figure["layout"]["annotations"]]
+    assert marks[:3] == [(0, 0, "0.001"), (0, 0.5, "0.01"), (0, 1, "0.1")]
     nothing = parallel_info("Accuracy", {1: {"a": 1}, 2: {"a": 1}}, {1: 0.5, 2: 0.6})
-    check_schema(parallel_figure(nothing))
-    assert parallel_figure(nothing)["data"] == []
+    check_schema(parallel_figure(nothing, {}))
+    assert parallel_figure(nothing, {})["data"] == []
     assert parallel_info("Accuracy", {}, {}).run_ids == ()
+
+
+def test_an_axis_of_many_values_is_marked_at_even_steps() -> None:
+    specs = {run: {"a": run, "b": 10.0 ** (run / 5)} for run in range(21)}
+    info = parallel_info("Accuracy", specs, dict.fromkeys(specs, 0.5))
+    figure = parallel_figure(info, {run: str(run) for run in specs})
+    check_schema(figure)
+    marks = [(mark["x"], mark["y"], mark["text"]) for mark in figure["layout"]["annotations"]]
+    assert marks == [
+        *((0, share / 4, f"{5 * share}") for share in range(5)),
+        *((1, share / 4, f"{10**share}") for share in range(5)),
+        (2, 0, "50.0%"),
+    ]
 
 
 def test_truths_and_words_are_no_numbers() -> None:
@@ -121,7 +141,10 @@ def test_runs_without_results_say_what_to_do(client: TestClient, seeded: Seeded)
 def test_settings_that_differ_are_drawn_beside_a_table(client: TestClient, seeded: Seeded) -> None:
     soup = page(client, "/parts/compare/sweep?run=1&run=2&run=3&run=6")
     figure = figure_of(soup, "compare-sweep")
-    labels = [dimension["label"] for dimension in figure["data"][0]["dimensions"]]
-    assert labels == ["optimizer.lr", "training.epochs", "Best validation accuracy"]
-    assert len(soup.select("#sweep-details tbody tr")) == 4
+    assert figure["layout"]["xaxis"]["ticktext"] == [
+        "optimizer.<br>lr",
+        "training.<br>epochs",
+        "Best<br>validation<br>accuracy",
+    ]
+    assert len(soup.select("#compare-sweep-details tbody tr")) == 4
     assert "<script>alert(1)</script>" in text_of(soup)

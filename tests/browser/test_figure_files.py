@@ -83,6 +83,8 @@ def test_the_exported_file_opens_from_the_disk_with_no_network(
     expect(opened.locator(".table-tight tbody th").nth(1)).to_have_text(SCRIPT_NAME)
     opened.locator("#runs-title ~ details").nth(1).locator("summary").click()
     expect(opened.locator("#runs-title ~ details").nth(1)).to_contain_text(EMOJI_NOTE)
+    opened.locator("#settings .brush").first.scroll_into_view_if_needed()
+    expect(opened.locator("#settings .brush")).to_have_count(3)
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
     background = "getComputedStyle(document.body).backgroundColor"
     before = opened.evaluate(background)

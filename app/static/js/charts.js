@@ -1,6 +1,7 @@
 // Draws the page's figures, gives them the page's colours, and adds live points.
 
 import { extension, rewound } from "./lib/points.js";
+import { addBrushes } from "./parallel.js";
 
 export const CONFIG = {
   responsive: true,
@@ -19,6 +20,7 @@ export function drawFigures(root = document) {
     const { data, layout } = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
     for (const trace of data) if (trace.type === "heatmap") trace.textfont = { color: cellInk() };
     window.Plotly.newPlot(plot, data, themedLayout(layout), CONFIG);
+    if (plot.closest(".parallel") && data.length) addBrushes(plot);
   }
 }
 

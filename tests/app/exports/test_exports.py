@@ -62,7 +62,9 @@ def test_the_file_holds_verdict_table_curves_matrices_and_specs(
     assert "6 fixed, 2 broken" in verdict
     assert "on 90 validation images" in verdict
     rows = [texts(row.find_all(["th", "td"])) for row in soup.select(".table-tight tbody tr")]
-    assert [row[0] for row in rows] == [SCRIPT_NAME, "=cmd()"]
+    assert [row[0] for row in rows] == [SCRIPT_NAME, "=cmd()"] * 2  # results, and settings
+    settings = figure_of(soup, "settings")["data"]
+    assert settings[1]["text"][0] == "optimizer.lr = 0.01"
     curves = figure_of(soup, "curve-1")["data"]
     assert len(curves) == 4
     assert {trace["line"]["dash"] for trace in curves} == {"solid", "dash"}
