@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from store.database import Store
-from store.datasets import list_datasets
+from store.datasets import get_dataset, list_datasets
 from store.rows import DatasetRow
 from store.settings import Settings
 from trainer.datasets.manifest import UNSPLIT, Item, Manifest, load_manifest
@@ -40,6 +40,18 @@ def check_ready(dataset: DatasetRow) -> None:
             f"The dataset `{dataset.name}` has no images yet: it is {dataset.status}.",
             "Its page shows how far the preparation is.",
         )
+
+
+def ready_dataset(store: Store, name: str) -> DatasetRow:
+    """Return a dataset whose images can be used.
+
+    Raises:
+        NotFound: If there is none of that name.
+        Conflict: If it is not prepared.
+    """
+    dataset = get_dataset(store, name)
+    check_ready(dataset)
+    return dataset
 
 
 def ready_manifest(settings: Settings, dataset: DatasetRow) -> Manifest:

@@ -1,6 +1,6 @@
-"""What is asked of a trained model for one image, as a job of the interactive worker.
+"""What is asked of a trained model, for one image or many, as a job of the interactive worker.
 
-An image comes with the request, or is one of the run's evaluation by its place in it, or is that
+One image comes with the request, or is one of the run's evaluation by its place in it, or is that
 of an earlier job: whoever has classified one need not send it again for Grad-CAM.
 """
 
@@ -15,7 +15,7 @@ from app.errors import field_error
 from app.uploads import Pictures
 from store.database import Store
 from store.evaluations import evaluation
-from store.jobs import create_job, get_job
+from store.jobs import Hand, create_job, get_job
 from store.rows import JobRow, RunRow
 from store.values import ID_LIMIT
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
@@ -126,6 +126,22 @@ def try_it(
     else:
         payload["image"] = _known_image(store, run, asked.image)
     return create_job(store, kind, owner, payload, run.id)
+
+
+def predict_many(store: Store, run: RunRow, owner: str, images: Mapping[str, str]) -> JobRow:
+    """Queue a table of many images and return the job; its caller rings.
+
+    Args:
+        images: Where they are: `inputs` that were sent, or a `folder` or `dataset` of the server.
+
+    Raises:
+        Conflict: If the run has no trained model.
+    """
+    check_trained(run)
+    asked = {"file": f"run-{run.id}-predictions.csv", **images}
+    # What lies on the server may be any number: it must not hold up whoever sent a few.
+    hand: Hand | None = None if "inputs" in images else "long"
+    return create_job(store, "predict", owner, asked, run.id, hand=hand)
 
 
 def check_trained(run: RunRow) -> None:

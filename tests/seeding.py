@@ -18,11 +18,12 @@ from PIL import Image
 
 from store import lifecycle, runs
 from store.database import Store, open_store
-from store.datasets import dataset_failed, dataset_ready, register_dataset
-from store.rows import WorkerRow
+from store.datasets import dataset_failed, dataset_ready, get_dataset, register_dataset
+from store.rows import DatasetRow, WorkerRow
 from store.settings import Settings
 from store.workers import beat
 from trainer import events as said
+from trainer.datasets.collection import scan_collection
 from trainer.datasets.folder import scan_folder
 from trainer.datasets.manifest import save_manifest
 from trainer.parsing import parse_spec
@@ -250,6 +251,17 @@ def add_digits(store: Store, settings: Settings) -> None:
     save_manifest(manifest, folder / "manifest.json")
     note = "These are scans of 8 × 8 pixels, not photos: a network from scratch may win."
     dataset_ready(store, row.id, manifest.fingerprint, {**manifest.summary(), "note": note})
+
+
+def add_collection(store: Store, settings: Settings, folder: Path) -> DatasetRow:
+    """Add a folder of images as a collection that is ready, called like the folder."""
+    name = folder.name
+    row = register_dataset(store, name, "folder", str(folder), "local", labelled=False)
+    manifest = scan_collection(folder, name)
+    settings.dataset_dir(row.id).mkdir(parents=True)
+    save_manifest(manifest, settings.dataset_dir(row.id) / "manifest.json")
+    dataset_ready(store, row.id, manifest.fingerprint, manifest.summary())
+    return get_dataset(store, name)
 
 
 def claim(store: Store, run_id: int, worker: str = "lab:1:a") -> int:

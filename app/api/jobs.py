@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -28,12 +27,11 @@ from app.dependencies import (
     accepts,
 )
 from app.errors import field_error
-from app.images import check_ready
+from app.images import ready_dataset
 from app.outputs import job_out
-from app.tryit import check_trained
+from app.tryit import check_trained, predict_many
 from app.uploads import receive_pictures
 from store.database import Store
-from store.datasets import get_dataset
 from store.evaluations import evaluations
 from store.jobs import cancel_job, create_job, get_job, list_jobs
 from store.rows import JobRow, RunRow
@@ -133,17 +131,12 @@ async def predict(
 ) -> JobOut:
     """Classify images of a form's `file` fields, a folder on the server, or a dataset."""
     check_trained(run)
-    asked: dict[str, Any] = {"file": f"run-{run.id}-predictions.csv"}
     if media_type == "application/json":
         body = _folder_of(await read_document(request, FOLDER_BODY_LIMIT_BYTES))
-        asked |= await run_in_threadpool(_images_of, body, store, settings)
+        images = await run_in_threadpool(_images_of, body, store, settings)
     else:
-        asked["inputs"] = (await receive_pictures(request, settings)).inputs
-    # A folder may hold any number of images: it must not hold up whoever sent one.
-    hand: Literal["long"] | None = "long" if "folder" in asked else None
-    job = await run_in_threadpool(
-        partial(create_job, store, "predict", owner, asked, run.id, hand=hand)
-    )
+        images = {"inputs": (await receive_pictures(request, settings)).inputs}
+    job = await run_in_threadpool(predict_many, store, run, owner, images)
     bell.ring_interactive()
     return await answer_with(response, store, job, wait_s)
 
@@ -266,9 +259,7 @@ def _images_of(body: FolderIn, store: Store, settings: Settings) -> dict[str, st
             FieldError("folder", given, "either `folder` or `dataset`", "Send one of the two.")
         )
     if body.dataset is not None:
-        dataset = get_dataset(store, body.dataset)
-        check_ready(dataset)
-        return {"dataset": dataset.name}
+        return {"dataset": ready_dataset(store, body.dataset).name}
     from trainer.datasets.folder import check_folder_allowed  # Pillow comes with it
 
     folder = check_folder_allowed(body.folder or "", settings.data_roots, field="folder")

@@ -19,14 +19,15 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from app.answers import JobOut, RunOut
 from app.api.jobs import Wait, ended
 from app.dependencies import BellDep, JobDep, Owner, Rings, RunDep, SettingsDep, StoreDep
+from app.images import list_collections, ready_dataset
 from app.outputs import job_out, run_out
 from app.pages.templating import render
 from app.security import CheckedForm, check_form_token
-from app.tryit import TRY_KINDS, asked_for, check_trained, try_it
+from app.tryit import TRY_KINDS, asked_for, check_trained, predict_many, try_it
 from app.uploads import Pictures, receive_form
 from store.database import Store
 from store.evaluations import evaluations
-from store.jobs import cancel_job, create_job, get_job
+from store.jobs import cancel_job, get_job
 from store.rows import JobRow, RunRow
 from store.settings import Settings
 from trainer.errors import FieldError, InvalidInput, TuneboardError
@@ -34,7 +35,9 @@ from trainer.errors import FieldError, InvalidInput, TuneboardError
 WAIT_S = 15.0
 """A page without scripts waits so long for its answer before it shows how far it is."""
 SPLIT_TITLES = {"val": "validation", "test": "test"}
-FIELDS = ("show", "image", "split", "index", "class", "module", "maps", "columns")
+FIELDS = ("show", "image", "split", "index", "collection", "class", "module", "maps", "columns")
+KEPT = {"class": "class", "module": "module", "maps": "page", "collection": "dataset"}
+"""Fields of the form that a job's request holds, and their names there."""
 BARS_SHOWN = 8
 _IMAGE = re.compile(r"(val|test|job)-(\d{1,9})")
 
@@ -49,6 +52,8 @@ class TryForm:
     classes: tuple[str, ...]
     splits: tuple[tuple[str, str, int], ...]
     """Name, title and number of images of each evaluation."""
+    collections: tuple[tuple[str, int], ...]
+    """Name and number of images of each."""
     values: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, name: str) -> str:
@@ -125,6 +130,7 @@ def try_form(store: Store, row: RunRow, values: Mapping[str, str]) -> TryForm | 
         row.id,
         tuple(one["name"] for one in found[0].classes) if found else (),
         tuple((one.split, SPLIT_TITLES.get(one.split, one.split), one.samples) for one in found),
+        tuple((one.name, one.summary["samples"]) for one in list_collections(store)),
         {name: values[name] for name in FIELDS if values.get(name)},
     )
 
@@ -218,10 +224,12 @@ async def _asked(
 def _queue(
     store: Store, row: RunRow, owner: str, fields: Mapping[str, str], sent: Pictures | None
 ) -> JobRow:
-    """Queue what a form asks for: several files, or a zip, are a prediction of all of them."""
+    """Queue what a form asks for: several files, a zip or a collection become a table."""
     if sent is not None and (len(sent.names) > 1 or sent.names[0].lower().endswith(".zip")):
-        asked = {"file": f"run-{row.id}-predictions.csv", "inputs": sent.inputs}
-        return create_job(store, "predict", owner, asked, row.id)
+        return predict_many(store, row, owner, {"inputs": sent.inputs})
+    if sent is None and fields.get("collection") and not fields.get("index"):
+        images = {"dataset": ready_dataset(store, fields["collection"]).name}
+        return predict_many(store, row, owner, images)
     kind = fields["show"] if fields.get("show") in TRY_KINDS else "classify"
     document: dict[str, Any] = {}
     if sent is None:
@@ -258,7 +266,7 @@ def _named_image(fields: Mapping[str, str]) -> dict[str, Any]:
 def _answer_of(job: JobRow) -> TryAnswer:
     request = job.payload
     settings = {"show": job.kind}
-    for name, key in (("class", "class"), ("module", "module"), ("maps", "page")):
+    for name, key in KEPT.items():
         if key in request:
             settings[name] = str(request[key])
     answer = TryAnswer(job_out(job), settings=settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from PIL import Image
 from sqlmodel import SQLModel
 
 from app.main import create_app
@@ -17,7 +18,7 @@ from store.datasets import dataset_ready, register_dataset
 from store.rows import DatasetRow
 from store.settings import Settings
 from tests.pictures import write_pictures
-from tests.seeding import Seeded, add_workers, seed
+from tests.seeding import Seeded, add_collection, add_workers, seed
 from trainer.datasets.prepare import prepare
 
 SPEC = {
@@ -114,6 +115,16 @@ def pictures(settings: Settings, store: Store, tmp_path: Path) -> DatasetRow:
     )
     assert dataset_ready(store, row.id, manifest.fingerprint, manifest.summary())
     return row
+
+
+@pytest.fixture
+def holiday(settings: Settings, store: Store, tmp_path: Path) -> DatasetRow:
+    """A collection of three images without classes."""
+    folder = tmp_path / "open" / "holiday"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (20, 10 + number), "red").save(folder / f"{number}.png")
+    return add_collection(store, settings, folder)
 
 
 def epoch_event(epoch: int, **changes: object) -> dict[str, object]:

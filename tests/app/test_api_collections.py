@@ -5,36 +5,14 @@ from __future__ import annotations
 import sys
 
 import pytest
-from PIL import Image
 
 from app.images import collection_images, list_collections
 from store import runs
-from store.datasets import dataset_ready, get_dataset, register_dataset
-from store.jobs import get_job
+from store.datasets import register_dataset
+from store.jobs import claim_job, get_job
 from tests.app.conftest import SPEC, assert_problem
 from tests.seeding import Teller, add_digits, claim, run_spec
-from trainer.datasets.prepare import prepare
 from worker.jobs import job_command
-
-
-@pytest.fixture
-def holiday(settings, store, tmp_path):
-    """A prepared collection of three images."""
-    folder = tmp_path / "open" / "holiday"
-    folder.mkdir()
-    for number in range(3):
-        Image.new("RGB", (20, 10 + number), "red").save(folder / f"{number}.png")
-    row = register_dataset(store, "holiday", "folder", str(folder), "local", labelled=False)
-    manifest = prepare(
-        "folder",
-        str(folder),
-        "holiday",
-        settings.dataset_dir(row.id),
-        roots=settings.data_roots,
-        labelled=False,
-    )
-    assert dataset_ready(store, row.id, manifest.fingerprint, manifest.summary())
-    return get_dataset(store, "holiday")
 
 
 @pytest.fixture
@@ -80,6 +58,7 @@ def test_a_run_classifies_a_collection(client, store, settings, holiday, trained
     url = f"/api/v1/runs/{trained}/predictions"
     answer = client.post(url, json={"dataset": "holiday"})
     assert answer.status_code == 202, answer.text
+    assert claim_job(store, 60, ("quick",)) is None  # it may be large
     command = job_command(store, settings, get_job(store, answer.json()["id"]))
     assert command[:3] == [sys.executable, "-m", "trainer.predict"]
     assert f"--data={settings.dataset_dir(holiday.id) / 'manifest.json'}" in command

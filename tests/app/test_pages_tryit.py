@@ -9,7 +9,8 @@ from bs4 import BeautifulSoup
 from httpx import Response
 
 from store import jobs
-from tests.app.pages import check, page, text_of, token
+from store.datasets import register_dataset
+from tests.app.pages import check, page, text_of, texts, token
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SAID: dict[str, Any] = {
@@ -101,6 +102,9 @@ def test_a_form_without_scripts_leads_to_its_job(client, store, seeded, bell, mo
     assert "interactive" in bell.rings
     soup = soup_of(client.get(answer.headers["location"]))
     assert "Waiting for the interactive worker" in text_of(soup.find(id="try-answer"))
+    again = soup.find("a", string="Look again")["href"]
+    assert "#" not in again  # a browser would not fetch it again
+    assert page(client, again).find(id="try-answer")["data-state"] == "queued"
     (job,) = jobs.list_jobs(store)
     assert job.payload["image"] == {"split": "val", "index": 2}
     cancelled = client.post(f"/tries/{job.id}/cancel", data={"csrf_token": token(client)})
@@ -114,6 +118,35 @@ def test_several_files_are_a_prediction_of_all(client, store, seeded):
     data = {"csrf_token": token(client), "show": "gradcam"}
     client.post(f"/parts/runs/{seeded.tuned}/try?wait_s=0", data=data, files=files)
     assert [job.kind for job in jobs.list_jobs(store)] == ["predict"]
+
+
+def test_a_collection_is_chosen_where_there_is_one(client, store, seeded, bell, request):
+    assert not page(client, f"/runs/{seeded.tuned}/try").find(id="try-collection")
+    request.getfixturevalue("holiday")
+    register_dataset(store, "later", "folder", "/x", "local", labelled=False)
+    options = page(client, f"/runs/{seeded.tuned}/try").select("#try-collection option")
+    assert texts(options) == ["None", "holiday (3 images)"]
+    data = {"csrf_token": token(client), "show": "features", "collection": "holiday"}
+    answer = client.post(
+        f"/parts/runs/{seeded.tuned}/try?wait_s=0", data=data, files={"file": ("", b"")}
+    )
+    assert answer.status_code == 200, answer.text
+    (job,) = jobs.list_jobs(store)
+    assert (job.kind, job.hand, job.payload["dataset"]) == ("predict", "long", "holiday")
+    assert job.payload["file"] == f"run-{seeded.tuned}-predictions.csv"
+    assert "interactive" in bell.rings
+    shown = page(client, f"/runs/{seeded.tuned}/try?job={job.id}")
+    assert shown.select_one("#try-collection option[selected]")["value"] == "holiday"
+
+
+@pytest.mark.parametrize(("name", "status"), [("nowhere", 404), ("flowers", 409)])
+def test_a_collection_that_is_not_there_or_not_ready_is_refused(
+    client, store, seeded, name, status
+):
+    data = {"csrf_token": token(client), "show": "classify", "collection": name}
+    answer = client.post(f"/runs/{seeded.tuned}/try", data=data, files={"file": ("", b"")})
+    assert name in text_of(soup_of(answer, status).find(id="content"))
+    assert jobs.list_jobs(store) == []
 
 
 def test_an_answer_has_percentages_and_says_what_is_odd(client, store, seeded):

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from store import lifecycle
 from store.database import open_store
 from tests.browser.conftest import Server, served, settings_and_listener
+from tests.seeding import add_collection
 from tests.trainer.runs import train
 from tests.worker.house import House
 from worker.bell import Bell
@@ -50,6 +51,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     store.migrate()
     house = House(settings, store)
     house.add_dataset()
+    holiday = tmp_path_factory.mktemp("photos") / "holiday"
+    holiday.mkdir()
+    for colour in ("black", "white"):
+        (holiday / f"{colour}.png").write_bytes(png(colour))
+    add_collection(store, settings, holiday)
     run_id = house.submit(epochs=2)
     claim = house.claim()
     out = settings.attempt_dir(run_id, claim.attempt)
@@ -210,6 +216,24 @@ def test_several_images_become_a_table_with_a_csv_file(page: Page) -> None:
     assert Path(coming.value.path()).read_text().count("\n") == 3
 
 
+def test_a_collection_on_the_server_becomes_a_table_with_a_csv_file(page: Page) -> None:
+    page.goto("/runs/1/try?image=val-1")
+    wait_for_answer(page, image="val-1")
+    page.get_by_label("Or a collection").select_option("holiday (2 images)")
+    rows = page.locator("[data-predictions] tbody tr")
+    expect(rows).to_have_count(2, timeout=LONG_MS)
+    expect(rows.first).to_contain_text("black.png")
+    expect(rows.first).to_contain_text("dark")
+    with page.expect_download() as coming:
+        page.get_by_role("link", name="CSV with a percentage").click()
+    assert Path(coming.value.path()).read_text().count("\n") == 3
+    page.get_by_label("Grad-CAM").check()  # of one image: the table stays
+    expect(rows).to_have_count(2)
+    page.get_by_role("button", name="Next").click()
+    wait_for_answer(page, image="val-0", show="gradcam")
+    expect(page.get_by_label("Or a collection")).to_have_value("")
+
+
 def test_it_works_without_scripts(browser: Browser, server: Server, tmp_path: Path) -> None:
     context = browser.new_context(base_url=server.address, java_script_enabled=False)
     page = context.new_page()
@@ -229,4 +253,9 @@ def test_it_works_without_scripts(browser: Browser, server: Server, tmp_path: Pa
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".tryit-verdict")).to_contain_text("light")
     expect(page.locator(".tryit-picture figcaption")).to_contain_text("plain.png")
+    page.get_by_label("Or a collection").select_option("holiday (2 images)")
+    page.get_by_role("button", name="Show").click()
+    while page.get_by_role("link", name="Look again").count():
+        page.get_by_role("link", name="Look again").click()
+    expect(page.locator("[data-predictions] tbody tr")).to_have_count(2)
     context.close()

@@ -8,6 +8,7 @@ const WAIT_S = 20;
 const TREE_LIMIT = 400;
 const PICTURE_LIMIT_BYTES = 64 * 1024 * 1024;
 const RETRY_MS = 1000;
+const SOURCES = ["file", "index", "collection", "image"];
 
 class Tryit {
   constructor(section) {
@@ -74,11 +75,13 @@ class Tryit {
     if (field.matches("[data-opacity]")) return;
     if (field.name === "index" || field.name === "split") {
       if (this.form.elements.index.value === "") return;
-      this.forgetFiles();
+      this.keepOnly("index");
     }
+    if (field.name === "collection") this.keepOnly("collection");
     if (field.name === "module") this.form.elements.maps.value = 1;
     if (field.name === "show") this.showFields();
-    if (this.show === "features" && !this.form.elements.module.value) {
+    if (this.collection && field.name !== "collection") return; // its table is the same
+    if (this.show === "features" && !this.collection && !this.form.elements.module.value) {
       this.form.elements.module.focus();
       return;
     }
@@ -89,8 +92,12 @@ class Tryit {
     return this.form.elements.show.value;
   }
 
+  get collection() {
+    return this.form.elements.collection?.value;
+  }
+
   get hasImage() {
-    return Boolean(this.files.length || this.form.elements.index?.value || this.form.elements.image.value);
+    return Boolean(this.files.length || this.form.elements.index?.value || this.collection || this.form.elements.image.value);
   }
 
   /** Take files, from wherever they came, and show what is to be shown of them. */
@@ -101,15 +108,16 @@ class Tryit {
       return;
     }
     this.files = files;
-    this.form.elements.image.value = "";
-    if (this.form.elements.index) this.form.elements.index.value = "";
+    this.keepOnly("file");
     this.send();
   }
 
-  forgetFiles() {
-    this.files = [];
-    this.form.elements.file.value = "";
-    this.form.elements.image.value = "";
+  /** Forget the images that were chosen in another way. */
+  keepOnly(source) {
+    if (source !== "file") this.files = [];
+    for (const other of SOURCES) {
+      if (other !== source && this.form.elements[other]) this.form.elements[other].value = "";
+    }
   }
 
   async send() {
@@ -224,7 +232,7 @@ class Tryit {
     const samples = Number((split.selectedOptions?.[0] ?? split).dataset.samples);
     const now = index.value === "" ? null : Number(index.value);
     index.value = steppedIndex(now, by === "random" ? by : Number(by), samples);
-    this.forgetFiles();
+    this.keepOnly("index");
     this.send();
   }
 
