@@ -12,6 +12,7 @@ from store.settings import Settings
 
 Look = Literal["mistakes", "hits", "random"]
 LOOKS: tuple[Look, ...] = ("mistakes", "hits", "random")
+SEED_LIMIT = 10_000
 
 
 def look(

@@ -41,13 +41,14 @@ def evaluated(
     predicted: Sequence[int],
     split: Any = "val",
     classes: Sequence[str] = CLASSES,
-    confidence: float = 0.7,
+    confidence: float | Sequence[float] = 0.7,
 ) -> said.Evaluated:
     """Write the predictions' file of a run's first attempt and return the event that tells it."""
     size = len(classes)
     labels = np.array([item.label for item in items])
-    shares = np.full((len(items), size), (1 - confidence) / max(size - 1, 1), dtype=np.float32)
-    shares[np.arange(len(items)), list(predicted)] = confidence
+    sure = np.broadcast_to(np.array(confidence, dtype=np.float32), len(items))
+    shares = np.repeat((1 - sure[:, None]) / max(size - 1, 1), size, axis=1)
+    shares[np.arange(len(items)), list(predicted)] = sure
     name = f"attempt-001/predictions/{split}.npz"
     path = settings.run_dir(run_id) / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +97,7 @@ def finished_run(
     *,
     test: Sequence[int] | None = None,
     items: Sequence[Item] | None = None,
+    confidence: float | Sequence[float] = 0.7,
     note: str = "",
     seed: int = 0,
     dataset: Mapping[str, Any] | None = None,
@@ -105,6 +107,7 @@ def finished_run(
 
     Args:
         predicted: A class for each of `items`, by default all digits.
+        confidence: Its probability, of all images or of each.
         dataset: Fields of the spec's dataset section.
     """
     training = {"epochs": 3, "seed": seed, **sections.pop("training", {})}
@@ -125,7 +128,7 @@ def finished_run(
     teller.start()
     for epoch in (1, 2, 3):
         teller.epoch(epoch, val_accuracy=accuracy * (0.7 + 0.1 * epoch))
-    teller.tell(evaluated(settings, run.id, chosen, predicted))
+    teller.tell(evaluated(settings, run.id, chosen, predicted, confidence=confidence))
     if test is not None:
         teller.tell(evaluated(settings, run.id, chosen, test, "test"))
     teller.finish()

@@ -143,6 +143,32 @@ class Client(
         """Return a run's evaluated splits, with their confusion matrices."""
         return _items(self._object("GET", f"runs/{run_id}/evaluations"), "evaluations")
 
+    def looks(
+        self,
+        run_id: int,
+        show: Literal["mistakes", "hits", "random"] = "mistakes",
+        *,
+        split: Literal["val", "test"] = "val",
+        seed: int = 0,
+        page: int = 1,
+    ) -> dict[str, Any]:
+        """Return a page of images that are worth a look: `images`, `total`, `page`, `pages`.
+
+        Args:
+            run_id: Whose evaluation.
+            show: mistakes: the most confident first; hits: right, the least certain first;
+                random: one page, drawn by `seed`.
+            split: Which evaluation.
+            seed: The same one draws the same images.
+            page: From 1.
+        """
+        query = {"show": show, "seed": seed, "page": page}
+        return self._object("GET", f"runs/{run_id}/evaluations/{split}/looks", params=query)
+
+    def calibration(self, run_id: int, *, split: Literal["val", "test"] = "val") -> dict[str, Any]:
+        """Return how far a run's confidence can be believed: `bins`, `error` and the rest."""
+        return self._object("GET", f"runs/{run_id}/evaluations/{split}/calibration")
+
 
 def _items(answer: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = answer[key]

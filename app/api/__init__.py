@@ -22,6 +22,7 @@ from app.api import (
     queue,
     recipes,
     run_files,
+    run_looks,
     run_wishes,
     runs,
     specs,
@@ -50,6 +51,7 @@ for _module in (
     leaderboard,  # before the runs: their numbers would take its names
     runs,
     run_files,
+    run_looks,
     run_wishes,
     views,
     jobs,

@@ -94,19 +94,25 @@ def show_cell(
     """List the images in a cell of a run's confusion matrix."""
     row = evaluation(store, run.id, split)
     found = cell(settings, row, true, predicted, page)
-    return _gallery_out(found, [row], images_version(store, run))
+    return gallery_out(found, [row], images_version(store, run))
 
 
 def _flips_out(found: Flips, pair: Sequence[EvaluationRow], version: str) -> FlipsOut:
     names = [one["name"] for one in pair[0].classes]
     return FlipsOut(
-        **_gallery_out(found.gallery, pair, version).model_dump(),
+        **gallery_out(found.gallery, pair, version).model_dump(),
         **found.counts,
         by_class={names[label]: count for label, count in found.by_class.items()},
     )
 
 
-def _gallery_out(found: Gallery, rows: Sequence[EvaluationRow], version: str) -> GalleryOut:
+def gallery_out(found: Gallery, rows: Sequence[EvaluationRow], version: str) -> GalleryOut:
+    """Return a page of images as JSON.
+
+    Args:
+        rows: The evaluations that spoke, in the order of what they said.
+        version: Of the images; see `images_version`.
+    """
     names = [one["name"] for one in rows[0].classes]
     run_id, split = rows[0].run_id, rows[0].split
     return GalleryOut(

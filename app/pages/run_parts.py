@@ -23,7 +23,7 @@ from app.figures.confusion import (
 from app.figures.style import Figure, run_style
 from app.flips import Gallery, cell
 from app.leaks import Clean, clean_accuracies
-from app.looks import LOOKS, Look, look
+from app.looks import LOOKS, SEED_LIMIT, Look, look
 from app.pages.gallery import Card, cards
 from app.pages.templating import render
 from app.predictions import predictions
@@ -36,7 +36,6 @@ from store.values import ID_LIMIT
 from trainer.errors import FieldError, InvalidInput, NotFound
 
 PAIRS_LIMIT = 20
-SEED_LIMIT = 10_000
 
 router = APIRouter(include_in_schema=False)
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.compared import answers, digits, finished_run
 from tests.tuneboard.conftest import Served
 from tests.tuneboard.processes import free_port
 from trainer.errors import Conflict, InvalidInput, NotFound
@@ -258,3 +259,16 @@ def test_many_threads_may_share_one(served: Served) -> None:
         for thread in threads:
             thread.join()
         assert len(client.runs()) == 8
+
+
+def test_what_an_evaluation_shows_is_there_for_scripts(served: Served) -> None:
+    items = digits(served.settings, served.store)
+    run = finished_run(served.store, served.settings, "told", answers(items, range(30)))
+    with Client() as client:
+        wrong = client.looks(run.id, page=2)
+        assert ([one["index"] for one in wrong["images"]], wrong["total"]) == ([*range(24, 30)], 30)
+        drawn = [client.looks(run.id, "random", seed=seed)["images"] for seed in (1, 1, 2)]
+        assert drawn[0] == drawn[1] != drawn[2]
+        assert client.calibration(run.id)["accuracy"] == pytest.approx(60 / 90)
+        with pytest.raises(NotFound):
+            client.calibration(run.id, split="test")
