@@ -68,6 +68,8 @@ class StudyCalls(StreamCalls):
         name: str = "",
         note: str = "",
         priority: int = 0,
+        webhook: str = "",
+        webhook_runs: bool = False,
         dry_run: bool = False,
         acknowledge_leaks: bool = False,
     ) -> dict[str, Any]:
@@ -79,6 +81,8 @@ class StudyCalls(StreamCalls):
             name: Of the study; made from what is swept where left out.
             note: Of the study.
             priority: Of every run; higher is claimed earlier.
+            webhook: Address that is told when the study ends.
+            webhook_runs: Tell it of the end of each run as well.
             dry_run: Launch nothing; return `runs_total`, `names` and `summary` instead.
             acknowledge_leaks: See `Client.submit`.
         """
@@ -87,6 +91,8 @@ class StudyCalls(StreamCalls):
             "name": name,
             "note": note,
             "priority": priority,
+            "webhook": webhook,
+            "webhook_runs": webhook_runs,
             "acknowledge_leaks": acknowledge_leaks,
         }
         body = {**sweep_document(given), **{key: one for key, one in around.items() if one}}

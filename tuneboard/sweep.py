@@ -8,7 +8,7 @@ from typing import Any
 from trainer.errors import FieldError, InvalidInput
 from trainer.parsing import yaml_data
 
-_AROUND = ("name", "note", "priority")
+_AROUND = ("name", "note", "priority", "webhook", "webhook_runs", "acknowledge_leaks")
 
 
 def sweep_document(document: Mapping[str, Any]) -> dict[str, Any]:

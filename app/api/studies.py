@@ -172,12 +172,12 @@ def create(
     ] = False,
 ) -> StudyOut | LaunchPreviewOut:
     """Launch runs together, all or none; of a study with steps, those of the first ones."""
-    if dry_run:
-        response.status_code = 200
-        return _preview(store, settings, study)
     webhook = checked_webhook(
         study.webhook, each_run=study.webhook_runs, hosts=settings.webhook_hosts
     )
+    if dry_run:
+        response.status_code = 200
+        return _preview(store, settings, study)
     if study.sweep is not None:
         row = submit_sweep(
             store,

@@ -14,19 +14,23 @@ from app.dataset_cut import CUT_FIELDS
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.forms import default_values, spec_data
 from app.launch_bases import Base, find_base, guide_base, recipe_base, run_base
-from app.pages.launch_context import PRIORITIES, Typed, dataset_choices, launch_context
+from app.pages.launch_context import (
+    PRIORITIES,
+    Typed,
+    dataset_choices,
+    launch_context,
+    whole_number,
+)
 from app.pages.launch_start import router as start_router
 from app.pages.launch_sync import synced
 from app.pages.templating import render
 from app.security import CheckedForm
-from app.submit import submit, submit_recipe
+from app.submit import submit
 from store.database import Store
 from store.studies import get_study
 from store.values import ID_LIMIT
 from trainer.errors import FieldError, InvalidInput
 from trainer.parsing import parse_spec, parse_spec_text
-from trainer.planning import SEEDS
-from trainer.recipes import load_recipe
 
 router = APIRouter(include_in_schema=False)
 router.include_router(start_router)
@@ -154,54 +158,7 @@ def launch_check(
     return render(request, "pages/launch.html", page, 422 if errors else 200)
 
 
-@router.post("/launch/recipe", name="recipe_submit")
-def recipe_submit(
-    request: Request,
-    store: StoreDep,
-    settings: SettingsDep,
-    bell: BellDep,
-    owner: Owner,
-    form: CheckedForm,
-) -> Response:
-    """Queue a recipe's runs, or show why they cannot be."""
-    recipe = load_recipe(str(form.get("recipe", "")))
-    seeds, seeds_error = whole_number("seeds", str(form.get("seeds", "")), SEEDS, 1)
-    try:
-        if seeds_error is not None:
-            raise InvalidInput.of(seeds_error)
-        study = submit_recipe(
-            store,
-            settings,
-            bell,
-            recipe,
-            owner=owner,
-            dataset=str(form.get("recipe_dataset", "")).strip() or None,
-            small="small" in form,
-            substitute="substitute" in form,
-            seeds=seeds,
-            acknowledge_leaks="acknowledge_leaks" in form,
-        )
-    except InvalidInput as error:
-        page = launch_context(store, settings, recipe_errors=error.errors)
-        return render(request, "pages/launch.html", page, 422)
-    return RedirectResponse(request.app.url_path_for("study_page", study_id=study.id), 303)
-
-
 def typed_base(store: Store, form: FormData) -> Base | None:
     """Return where a posted form began."""
     values = {key: value for key, value in form.items() if isinstance(value, str)}
     return find_base(store, values.get("base", ""), values)
-
-
-def whole_number(
-    field: str, text: str, bounds: tuple[int, int], usual: int
-) -> tuple[int, FieldError | None]:
-    """Return the number typed, or the usual one where nothing was; with what is wrong about it."""
-    low, high = bounds
-    try:
-        number = int(text.strip() or usual)
-    except ValueError:
-        number = high + 1
-    if low <= number <= high:
-        return number, None
-    return usual, FieldError(field, text, f"a whole number from {low} to {high}")

@@ -76,17 +76,30 @@ class Typed:
 
 
 @dataclass(frozen=True)
-class Many:
-    """The part for several values of some fields, as typed, and what it comes to."""
+class StudyPart:
+    """A part of the page that launches a study, as typed, and what kept it from doing so."""
 
     values: Mapping[str, str] = field(default_factory=dict)
-    """By the names of its controls, which begin with many_."""
+    """By the names of its controls."""
+    errors: tuple[FieldError, ...] = ()
+
+    def error(self, name: str) -> FieldError | None:
+        """Return what is wrong with a field."""
+        return next((one for one in self.errors if one.field == name), None)
+
+
+@dataclass(frozen=True)
+class Many(StudyPart):
+    """The part for several values of some fields, and what it comes to.
+
+    The names of its controls begin with many_.
+    """
+
     count: int = 0
     """Runs that it makes; 0 where that is not known."""
     summary: str = ""
     study: str = ""
     names: tuple[str, ...] = ()
-    errors: tuple[FieldError, ...] = ()
     is_open: bool = False
     kinds: tuple[tuple[str, str], ...] = (
         ("grid", "Grid: every combination"),
@@ -127,7 +140,8 @@ class LaunchPage:
     summary: SpecSummary | None
     """None where the form describes no run yet."""
     start: Start
-    recipe_errors: tuple[FieldError, ...] = ()
+    recipe: StudyPart = StudyPart()
+    """The part for a published study."""
     acknowledged: bool = False
     """Whether it is to be launched though images leak."""
     is_refused: bool = False
@@ -142,7 +156,7 @@ class LaunchPage:
     @property
     def leak(self) -> FieldError | None:
         """What leaks, where that kept a launch from happening."""
-        found = (*self.form.errors, *self.yaml_errors, *self.recipe_errors)
+        found = (*self.form.errors, *self.yaml_errors)
         return next((error for error in found if error.field == "acknowledge_leaks"), None)
 
     @property
@@ -160,7 +174,7 @@ def launch_context(
     priority_error: FieldError | None = None,
     yaml_errors: Iterable[FieldError] = (),
     base: Base | None = None,
-    recipe_errors: Iterable[FieldError] = (),
+    recipe: StudyPart | None = None,
     study: str = "",
     many: Many | None = None,
     yaml: str | None = None,
@@ -194,18 +208,33 @@ def launch_context(
             typed.values.get("dataset.name", ""),
             summary.images.train if summary and summary.images else None,
         ),
-        recipe_errors=tuple(recipe_errors),
-        many=many or Many(_many_values(typed), is_open=bool(_many_values(typed))),
+        recipe=recipe or StudyPart(),
+        many=many or _many(typed),
         acknowledged=typed.acknowledge_leaks,
         is_refused=bool(given or given_yaml or priority_error),
         study=typed.study or study,
     )
 
 
-def _many_values(typed: Typed) -> dict[str, str]:
-    """Return what was typed into "Many at once", if anything differs there."""
+def whole_number(
+    field: str, text: str, bounds: tuple[int, int], usual: int
+) -> tuple[int, FieldError | None]:
+    """Return the number typed, or the usual one where nothing was; with what is wrong about it."""
+    low, high = bounds
+    try:
+        number = int(text.strip() or usual)
+    except ValueError:
+        number = high + 1
+    if low <= number <= high:
+        return number, None
+    return usual, FieldError(field, text, f"a whole number from {low} to {high}")
+
+
+def _many(typed: Typed) -> Many:
+    """Return what was typed into "Many at once", unfolded if it is of its own."""
     found = {key: text for key, text in typed.values.items() if key.startswith("many_")}
-    return found if found.get("many_space", "").strip() else {}
+    own = ("many_space", "many_name", "many_note", "many_webhook")
+    return Many(found, is_open=any(found.get(key, "").strip() for key in own))
 
 
 def dataset_choices(store: Store) -> tuple[DatasetChoice, ...]:

@@ -13,7 +13,8 @@ from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.forms import spec_data
 from app.launch_bases import find_base
 from app.leaks import FIELD as LEAKS
-from app.pages.launch_context import Many, Typed, launch_context
+from app.pages.launch_context import PRIORITIES, Many, Typed, launch_context, whole_number
+from app.pages.launch_study import study_words
 from app.pages.templating import render
 from app.security import CheckedForm
 from app.sweeps import checked_sweep, count_words, study_name, submit_sweep
@@ -47,8 +48,10 @@ def launch_many(
     """Launch the study that the form describes, or show what it comes to or what is wrong."""
     typed = Typed.of(form)
     many = many_of(store, settings, typed.values)
+    words = study_words(settings, typed.values, "many")
+    priority, priority_error = whole_number("priority", typed.priority, PRIORITIES, 0)
     try:
-        if many.errors or form.get("many_act") != "launch":
+        if many.errors or priority_error or form.get("many_act") != "launch":
             raise InvalidInput.of(*many.errors)
         study = submit_sweep(
             store,
@@ -57,15 +60,22 @@ def launch_many(
             sweep_of_form(typed.values),
             typed.values.get("many_name", "").strip()[:NAME_LIMIT],
             owner=owner,
-            note=typed.note.strip(),
-            priority=_priority(typed.priority),
+            note=words.note or typed.note.strip(),
+            priority=priority,
+            webhook=words.webhook,
             acknowledge_leaks=typed.acknowledge_leaks,
         )
     except InvalidInput as error:
-        base = find_base(store, str(form.get("base", "")))
-        leaks = [one for one in error.errors if one.field == LEAKS]
-        page = launch_context(store, settings, typed, base=base, many=many, errors=leaks)
-        is_wrong = many.errors or leaks
+        page = launch_context(
+            store,
+            settings,
+            typed,
+            base=find_base(store, str(form.get("base", ""))),
+            many=many,
+            priority_error=priority_error,
+            errors=[one for one in error.errors if one.field == LEAKS],
+        )
+        is_wrong = many.errors or page.errors
         return render(request, "pages/launch.html", page, 422 if is_wrong else 200)
     return RedirectResponse(request.app.url_path_for("study_page", study_id=study.id), 303)
 
@@ -82,16 +92,18 @@ def preview(
 def many_of(store: Store, settings: Settings, values: Mapping[str, str]) -> Many:
     """Return what was typed into "Many at once", with what it comes to or what is wrong."""
     typed = {key: text for key, text in values.items() if key.startswith("many_")}
+    wrong = study_words(settings, values, "many").errors
     try:
         expansion = checked_sweep(store, settings, sweep_of_form(values))
     except InvalidInput as problem:
-        return Many(values=typed, errors=tuple(problem.errors), is_open=True)
+        return Many(values=typed, errors=(*problem.errors, *wrong), is_open=True)
     return Many(
         values=typed,
         count=expansion.count,
         summary=count_words(expansion),
         study=typed.get("many_name", "").strip() or study_name(expansion),
         names=tuple(expansion.names),
+        errors=wrong,
         is_open=True,
     )
 
@@ -139,10 +151,3 @@ def _mapping(values: Mapping[str, str], name: str, field: str, example: str) -> 
         expected = f"YAML such as `{example}`"
         raise InvalidInput.of(FieldError(f"sweep.{field}", text[:80], expected))
     return {str(key): value for key, value in found.items()}
-
-
-def _priority(text: str) -> int:
-    try:
-        return max(-1000, min(1000, int(text.strip() or 0)))
-    except ValueError:
-        return 0

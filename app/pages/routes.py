@@ -20,6 +20,7 @@ from app.pages.duplicates import router as duplicates
 from app.pages.exports import router as exports
 from app.pages.launch import router as launch
 from app.pages.launch_many import router as launch_many
+from app.pages.launch_recipe import router as launch_recipe
 from app.pages.preflights import router as preflights
 from app.pages.run import router as run
 from app.pages.run_downloads import router as run_downloads
@@ -40,6 +41,7 @@ for part in (
     runs_selected,
     launch,
     launch_many,
+    launch_recipe,
     run,
     run_downloads,
     run_parts,

@@ -131,6 +131,35 @@ def test_the_launch_page_launches_a_recipe_without_scripts(client):
     assert all("small scale, seed " in run["name"] for run in runs)
 
 
+def test_the_launch_page_gives_a_recipes_study_its_note_and_webhook(client):
+    told = {"recipe_note": "# Mine", "recipe_webhook": "https://lab.example/x"}
+    answer = send(client, "/launch/recipe", recipe=S1, recipe_dataset="digits", **told)
+    assert answer.status_code == 303, answer.text
+    study = client.get("/api/v1/studies/1").json()
+    assert (study["note"], study["webhook"]) == ("# Mine", "https://lab.example/x")
+    send(client, "/launch/recipe", recipe=S1, recipe_dataset="digits")
+    assert client.get("/api/v1/studies/2").json()["note"] == load_recipe(S1).note
+
+
+def test_a_recipe_that_is_refused_comes_back_as_typed_with_each_field_named(client):
+    typed = {"recipe_dataset": "digits", "seeds": "many", "small": "on", "recipe_note": "kept"}
+    typed |= {"recipe_webhook": "http://localhost/", "recipe_webhook_runs": "yes"}
+    answer = send(client, "/launch/recipe", recipe=S1, **typed)
+    assert answer.status_code == 422
+    soup = BeautifulSoup(answer.text, "html.parser")
+    check(soup)
+    assert soup.find(id="recipes").has_attr("open")
+    assert "TUNEBOARD_WEBHOOK_HOSTS" in text_of(soup.find(id="recipe_webhook-error"))
+    assert "from 1 to 20" in text_of(soup.find(id="recipe-seeds-error"))
+    assert soup.find(id="recipe_webhook")["value"] == "http://localhost/"
+    assert soup.find(id="recipe-seeds")["value"] == "many"
+    assert text_of(soup.find(id="recipe_note")) == "kept"
+    assert soup.select_one("#recipe-dataset option[selected]")["value"] == "digits"
+    ticked = [box["id"] for box in soup.select("#recipes input[type=checkbox][checked]")]
+    assert ticked == ["recipe-small", "recipe_webhook_runs"]
+    assert client.get("/api/v1/runs").json()["runs"] == []
+
+
 def test_the_launch_page_says_what_is_wrong_with_a_recipe(client):
     answer = send(client, "/launch/recipe", recipe=S1, recipe_dataset="nothing")
     assert answer.status_code == 422

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
@@ -77,6 +78,54 @@ def test_what_is_wrong_is_named_and_nothing_typed_is_lost(client: TestClient, st
         assert answer.status_code == 422, wrong
         assert "sweep.space" in text_of(soup_of(answer).find(id="many-preview"))
     assert studies.list_studies(store) == []
+
+
+@pytest.mark.parametrize("kind", ["grid", "random", "search", "ladder"])
+def test_a_study_of_any_kind_gets_its_note_and_webhook(
+    client: TestClient, store: Store, kind: str
+) -> None:
+    told = {"many_note": "**Why** so many?", "many_webhook": "https://lab.example/x"}
+    told |= {"many_webhook_runs": "yes", "many_probe": "training: {epochs: 1}"}
+    answer = post(client, many_kind=kind, many_runs="4", many_keep="2", **told)
+    assert answer.status_code == 303, answer.text
+    study = studies.get_study(store, 1)
+    assert (study.note, study.webhook_url) == ("**Why** so many?", "https://lab.example/x")
+    assert study.webhook_runs_since is not None
+
+
+def test_a_bad_webhook_is_named_at_its_field_and_nothing_typed_is_lost(
+    client: TestClient, store: Store
+) -> None:
+    typed = {"many_note": "kept", "many_webhook": "ftp://lab", "many_webhook_runs": "yes"}
+    answer = post(client, **typed, many_name="a name")
+    assert answer.status_code == 422
+    soup = soup_of(answer)
+    hook = soup.find(id="many_webhook")
+    assert (hook["value"], hook["aria-invalid"]) == ("ftp://lab", "true")
+    assert "https://example.org/hook" in text_of(soup.find(id="many_webhook-error"))
+    assert "`webhook`" in text_of(soup.find(id="errors"))
+    assert soup.find(id="many-words").has_attr("open")
+    assert text_of(soup.find(id="many_note")) == "kept"
+    assert soup.find(id="many_webhook_runs").has_attr("checked")
+    assert soup.find(id="many_name")["value"] == "a name"
+    assert "12 runs" in text_of(soup.find(id="many-preview"))
+    too_long = soup_of(post(client, many_note="x" * 20_001))
+    assert "at most 20000 characters" in text_of(too_long.find(id="many_note-error"))
+    assert studies.list_studies(store) == []
+
+
+def test_a_wrong_priority_is_named_not_replaced(client: TestClient, store: Store) -> None:
+    soup = soup_of(post(client, priority="soon"))
+    assert soup.find(id="f-priority")["value"] == "soon"
+    assert "a whole number" in text_of(soup.find(id="f-priority-error"))
+    assert studies.list_studies(store) == []
+
+
+def test_what_is_typed_for_many_outlives_a_mistake_in_launching_one(client: TestClient) -> None:
+    typed = {"many_space": "", "many_note": "kept", "optimizer.lr": "70", "source": "form"}
+    soup = soup_of(post(client, "/launch", **typed))
+    assert text_of(soup.find(id="many_note")) == "kept"
+    assert soup.find(id="many").has_attr("open")
 
 
 def test_a_search_and_a_ladder_are_launched_from_the_form(client: TestClient, store: Store) -> None:

@@ -55,3 +55,26 @@ def test_what_is_wrong_is_said_while_it_is_typed_and_kinds_show_their_own_fields
     expect(page.locator("#many_trials")).to_be_visible()
     expect(page.locator("#many_seeds")).to_be_hidden()
     expect(page.locator("#many-preview")).to_contain_text("At most 20 trials, 1 at a time.")
+
+
+def test_a_studys_note_and_webhook_are_given_at_its_launch(page: Page, server: Server) -> None:
+    begin(page)
+    page.locator("#many_seeds").fill("2")
+    page.locator("#many-words > summary").click()
+    page.locator("#many_note").fill("Is it **luck**?")
+    page.locator("#many_webhook").fill("lab.example/hook")
+    expect(page.locator("#many-preview")).to_contain_text("https://example.org/hook")
+    expect(page.locator("#many-preview")).to_contain_text("2 runs.")
+    page.locator("[data-many-launch]").click()
+    expect(page.locator("#many_webhook-error")).to_be_visible()
+    expect(page.locator("#many_note")).to_have_value("Is it **luck**?")
+    page.locator("#many_webhook").fill("https://lab.example/hook")
+    expect(page.locator("#many-preview")).not_to_contain_text("https://example.org/hook")
+    page.locator("[data-many-launch]").click()
+    page.wait_for_url(re.compile(r"/studies/\d+$"))
+    expect(page.locator("#note strong")).to_have_text("luck")
+    expect(page.get_by_label("Address to tell when the study ends")).to_have_value(
+        "https://lab.example/hook"
+    )
+    study = get_study(server.store, int(page.url.rpartition("/")[2]))
+    assert (len(study.run_ids), study.webhook_url) == (2, "https://lab.example/hook")

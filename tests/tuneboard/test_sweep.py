@@ -55,6 +55,27 @@ def test_a_spec_is_swept_by_options(served: Served, spec: Path) -> None:
         assert client.study(study)["name"] == "Which rate?"
 
 
+def test_a_study_gets_its_note_and_webhook(served: Served, spec: Path, tmp_path: Path) -> None:
+    swept = [str(spec), "--set", "optimizer.lr=0.1,0.01"]
+    hook = ["--webhook", "https://lab.example/x", "--webhook-runs"]
+    code, _, err = tuneboard("sweep", *swept, "--note", "Which **rate**?", *hook)
+    assert code == 0, err
+    file = tmp_path / "sweep.yaml"
+    file.write_text(f"base: {{{SPEC.strip().splitlines()[0]}}}\nseeds: 2\nwebhook: {hook[1]}\n")
+    code, _, err = tuneboard("sweep", str(file))
+    assert code == 0, err
+    with Client(served.url) as client:
+        assert client.study(1)["note"] == "Which **rate**?"
+        assert client.webhook(1)["url"] == hook[1]
+        assert client.webhook(1)["each_run"] is True
+        assert client.webhook(2)["url"] == hook[1]
+        for refused in ([], ["--dry-run"]):
+            code, _, err = tuneboard("sweep", *swept, "--webhook", "lab.example", *refused)
+            assert code == 2
+            assert "webhook" in err
+        assert len(client.studies()) == 2
+
+
 def test_what_is_wrong_is_said_and_nothing_is_launched(served: Served, spec: Path) -> None:
     code, out, err = tuneboard("sweep", str(spec), "--set", "optimizer.lr=0.1,30")
     assert (code, out) == (2, "")

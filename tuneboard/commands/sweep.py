@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tuneboard.commands.options import AcknowledgeLeaks, Json, Url
+from tuneboard.commands.options import AcknowledgeLeaks, Json, Url, Webhook, WebhookRuns
 
 NAMES_SHOWN = 100
 
@@ -51,7 +51,10 @@ def sweep(
         int | None, typer.Option(help="Probes of a ladder that are promoted.", min=1)
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study.")] = None,
+    note: Annotated[str, typer.Option(help="Markdown, shown on the study's page.")] = "",
     priority: Annotated[int | None, typer.Option(help="Higher is claimed earlier.")] = None,
+    webhook: Webhook = "",
+    webhook_runs: WebhookRuns = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say how many runs it makes, and their names.")
     ] = False,
@@ -88,7 +91,14 @@ def sweep(
     document = with_options(sweep_document(load_yaml(file)), values or (), options)
     document |= {k: v for k, v in (("name", name), ("priority", priority)) if v is not None}
     with Client(url) as client:
-        told = client.sweep(document, dry_run=dry_run, acknowledge_leaks=acknowledge_leaks)
+        told = client.sweep(
+            document,
+            note=note,
+            webhook=webhook,
+            webhook_runs=webhook_runs,
+            dry_run=dry_run,
+            acknowledge_leaks=acknowledge_leaks,
+        )
         if as_json:
             put_json(told)
         if dry_run and not as_json:
