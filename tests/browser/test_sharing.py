@@ -109,6 +109,28 @@ def test_the_members_of_a_vote_are_chosen_and_kept_in_the_address(
     assert page.evaluate("!document.querySelector('[data-vote]').checkValidity()")
 
 
+def test_members_ticked_or_being_ticked_outlive_the_news_of_a_run(
+    page: Page, server: Server, three: tuple[int, ...]
+) -> None:
+    live = server.started_run()
+    live.epoch(1)
+    page.goto("/compare?" + "&".join(f"run={run_id}" for run_id in [*three, live.run_id]))
+    expect(page.locator("[data-live-note]")).to_have_text("Live")
+    page.evaluate("document.getElementById('vote').scrollIntoView()")
+    part = page.locator("#vote")
+    part.get_by_label("third").uncheck()
+    part.get_by_label("first", exact=True).focus()
+    page.keyboard.down("Space")
+    with page.expect_response("**/parts/compare/vote**"):
+        live.finish()
+    page.wait_for_timeout(300)
+    page.keyboard.up("Space")
+    expect(page.locator("#compare-results .chip").nth(3)).to_have_text("Succeeded")
+    page.wait_for_timeout(500)
+    expect(part.get_by_label("third")).not_to_be_checked()
+    expect(part.get_by_label("first", exact=True)).not_to_be_checked()
+
+
 @pytest.mark.usefixtures("unsaved")
 def test_a_view_is_saved_found_again_and_renamed(page: Page) -> None:
     page.on("dialog", lambda dialog: dialog.accept())

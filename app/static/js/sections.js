@@ -3,6 +3,7 @@
 
 import { drawFigures } from "./charts.js";
 import { changedKeys, withKeys } from "./lib/address.js";
+import { carryOver, released } from "./lib/regions.js";
 
 const PARTS = "[data-part][data-keys]"; // others follow addresses of their own
 const NEAR_PX = 400;
@@ -114,6 +115,8 @@ async function load(id) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     fresh = answer.ok ? page.getElementById(id) : null;
     if (!fresh) throw new Error(page.querySelector("#content .lead")?.textContent || `status ${answer.status}`);
+    await released();
+    mine.signal.throwIfAborted();
   } catch (error) {
     if (error.name !== "AbortError") fail(id, error);
     return;
@@ -123,13 +126,12 @@ async function load(id) {
 }
 
 function swap(section, fresh, search) {
-  const open = [...section.querySelectorAll("details[open][id]")].map((part) => part.id);
   const focused = section.contains(document.activeElement) ? document.activeElement.id : null;
   section.dispatchEvent(new CustomEvent("tuneboard:leaving", { bubbles: true }));
   const next = document.importNode(fresh, true);
   next.dataset.loaded = "yes";
   next.dataset.search = search;
-  for (const id of open) next.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+  carryOver(section, next);
   section.replaceWith(next);
   if (focused !== null) {
     const again = focused && document.getElementById(focused);

@@ -36,34 +36,45 @@ async function swapRegions(url) {
   }
 }
 
-/** Wait while a key or button is down on a region: an element replaced in mid-press is never clicked. */
-async function released() {
+/** Wait while a key or button is down on a part: an element replaced in mid-press is never clicked. */
+export async function released() {
   const patience = performance.now() + PRESS_MS;
-  while (document.querySelector("[data-region] :active") && performance.now() < patience) {
+  while (document.querySelector(":is([data-region], [data-part]) :active") && performance.now() < patience) {
     await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Let a part that takes another's place have what was opened, typed and ticked there. */
+export function carryOver(old, fresh) {
+  const same = (element) => fresh.querySelector(`#${CSS.escape(element.id)}`);
+  for (const part of old.querySelectorAll("details[open][id]")) same(part)?.setAttribute("open", "");
+  for (const field of old.querySelectorAll("input[id], select[id], textarea[id]")) {
+    const again = same(field);
+    if (!again || !wasChanged(field)) continue;
+    if (field.type === "file") again.replaceWith(field);
+    else if (isTick(field)) again.checked = field.checked;
+    else again.value = field.value;
   }
 }
 
 function swap(old, region) {
   const source = region.outerHTML;
-  const open = [...old.querySelectorAll("details[open][id]")].map((part) => part.id);
-  const checked = new Set([...old.querySelectorAll("input:checked")].map((box) => box.value));
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
   old.dispatchEvent(new CustomEvent("tuneboard:leaving", { bubbles: true }));
   const fresh = document.importNode(region, true);
   fresh.dataset.source = source;
-  for (const id of open) fresh.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
-  for (const field of old.querySelectorAll("input[id]:not([type=checkbox]), select[id], textarea[id]")) {
-    const again = fresh.querySelector(`#${CSS.escape(field.id)}`);
-    if (again && wasChanged(field)) again.value = field.value; // nothing typed is lost
-  }
-  for (const box of fresh.querySelectorAll("input[type=checkbox]")) box.checked = checked.has(box.value);
+  carryOver(old, fresh);
   old.replaceWith(fresh);
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   fresh.dispatchEvent(new CustomEvent("tuneboard:swapped", { bubbles: true }));
 }
 
+function isTick(field) {
+  return field.type === "checkbox" || field.type === "radio";
+}
+
 function wasChanged(field) {
+  if (isTick(field)) return field.checked !== field.defaultChecked;
   if (field.tagName !== "SELECT") return field.value !== field.defaultValue;
   return [...field.options].some((option) => option.selected !== option.defaultSelected);
 }
