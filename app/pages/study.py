@@ -23,7 +23,7 @@ from app.pages.templating import render
 from app.steps import sweep_out
 from app.study_answers import SearchOut, WebhookOut
 from store.database import Store
-from store.rows import StudyRow
+from store.rows import TERMINAL_STATUSES, StudyRow
 from store.runs import runs_by_ids
 from store.studies import get_study
 from store.study_results import Member, best_of, members
@@ -101,9 +101,12 @@ class StudyPage:
         return None if self.study.sweep is None else sweep_out(self.study.sweep).search
 
     @property
-    def is_voting(self) -> bool:
-        """Whether a vote is under way, of whose end no run tells."""
-        return any(step.vote is not None and step.state == "running" for step in self.steps)
+    def is_due(self) -> bool:
+        """Whether a step goes on though its runs have ended: of a vote's end no run tells."""
+        return any(
+            step.state == "running" and all(run.status in TERMINAL_STATUSES for run in step.runs)
+            for step in self.steps
+        )
 
     @property
     def is_telling(self) -> bool:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from store import jobs, steps, studies
 from tests.browser.conftest import Server
@@ -26,10 +26,13 @@ STEPS = [
 ]
 
 
-def train(server: Server, run_id: int, top: float) -> None:
+def train(server: Server, run_id: int, top: float, told_first: Locator | None = None) -> None:
+    """Let a run succeed, and the study go on after that, or after the page shows its success."""
     epochs = 2
     attempt = claim(server.store, run_id)
     Teller(server.store, run_id, attempt, epochs=epochs, top=top).whole()
+    if told_first is not None:
+        expect(told_first).to_have_text("Succeeded")
     steps.advance(server.store)
 
 
@@ -55,7 +58,7 @@ def test_a_study_shows_its_next_step_without_a_reload(page: Page, server: Server
     expect(cards.nth(1)).to_contain_text("(chosen)")
     [winner] = studies.get_study(server.store, study.id).steps[1].run_ids
     expect(page.locator(f'tr[data-run="{winner}"]')).to_be_visible()
-    train(server, winner, 0.95)
+    train(server, winner, 0.95, told_first=page.locator(f'tr[data-run="{winner}"] .chip'))
     expect(cards.nth(1)).to_contain_text("Ended")
     expect(cards.nth(1).locator("details")).to_have_attribute("open", "")
     job = jobs.claim_job(server.store, 60)
