@@ -31,6 +31,11 @@ class Done:
     deletion: Deletion | None = None
 
 
+def typed_tags(text: str) -> list[str]:
+    """Return the tags of a form's field, which have commas between."""
+    return [tag for tag in text.split(",") if tag.strip()]
+
+
 def act(
     store: Store,
     settings: Settings,

@@ -10,6 +10,7 @@ from store.database import Store
 from store.rows import EventRow
 from store.tables import RUN_EVENTS, RUNS
 from store.values import ID_LIMIT, is_id
+from trainer.events import PhaseSeconds
 
 LOG_KINDS = ("log", "warning", "run_failed")
 
@@ -69,6 +70,20 @@ def warnings(store: Store, run_id: int) -> list[EventRow]:
     )
     with store.read() as conn:
         return [EventRow(**row._mapping) for row in conn.execute(query)]
+
+
+def phase_seconds(store: Store, run_id: int) -> dict[str, float]:
+    """Return what the run's epochs so far have taken, by phase."""
+    sums = (
+        func.sum(RUN_EVENTS.c.payload[("seconds", phase)].as_float()).label(phase)
+        for phase in PhaseSeconds.model_fields
+    )
+    query = select(*sums).where(
+        RUN_EVENTS.c.run_id == run_id, RUN_EVENTS.c.kind == "epoch_finished"
+    )
+    with store.read() as conn:
+        found = conn.execute(query).one()
+    return {phase: seconds or 0.0 for phase, seconds in found._mapping.items()}
 
 
 def _said(run_id: int, text: str) -> ColumnElement[bool]:

@@ -25,7 +25,7 @@ from app.security import CheckedForm
 from app.submit import cancel_run
 from store.database import Store
 from store.datasets import get_dataset
-from store.events import log_length, log_lines, warnings
+from store.events import log_length, log_lines, phase_seconds, warnings
 from store.resources import Sample, samples
 from store.rows import AttemptRow, DatasetRow, RunRow, SeriesPoints
 from store.runs import attempts, update_note
@@ -74,6 +74,8 @@ class RunPage:
     """Lines of the whole log, or of what was searched for."""
     log_query: str
     spec_yaml: str
+    phases: Mapping[str, float]
+    """Seconds by phase, of the epochs so far while the run has not finished."""
     wishes: Wishes
     tryit: TryForm | None
     downloads: Downloads
@@ -113,11 +115,6 @@ class RunPage:
             text += f"; the GPU was at work {sum(gpu) / len(gpu):.0f} % of the time"
         return f"{text}."
 
-    @property
-    def phase_seconds(self) -> dict[str, float]:
-        """Seconds by phase, of a finished run."""
-        return {key: value for key, value in self.row.finished.get("seconds", {}).items() if value}
-
 
 def run_context(
     store: Store,
@@ -139,6 +136,7 @@ def run_context(
     lines = log_lines(store, row.id, LOG_LINES, log_query)
     used = samples(store, row.id, SAMPLES)
     began = row.started_at or row.created_at
+    phases = row.finished.get("seconds") or phase_seconds(store, row.id)
     return RunPage(
         run=run_out(store, row),
         row=row,
@@ -153,6 +151,7 @@ def run_context(
         resources=resource_figures(used, began, run_style(row.id).colour),
         log_total=log_length(store, row.id, log_query),
         log_query=log_query,
+        phases={phase: seconds for phase, seconds in phases.items() if seconds},
         wishes=wishes(store, settings, row, forms),
         downloads=downloads(store, settings, row),
         spec_yaml=yaml.safe_dump(row.spec, sort_keys=False, allow_unicode=True),

@@ -47,7 +47,7 @@ class Wishes:
     planned_left: int
     """Epochs that early stopping left of those planned."""
     forms: Mapping[str, WishForm]
-    """By wish: continue, seeds, priority."""
+    """By wish: continue, seeds, priority, tags."""
     continuations: tuple[RunRow, ...]
     replicates: tuple[RunRow, ...]
     """Runs of the same settings and other seeds."""

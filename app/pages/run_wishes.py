@@ -1,4 +1,4 @@
-"""What the Run page's buttons do: pause, resume, another priority, more epochs, more seeds."""
+"""What the Run page's buttons do: pausing, its place in the queue, baseline, tags, further runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.api.run_wishes import ContinueIn, PriorityIn, SeedsIn
 from app.bodies import form_model
+from app.bulk import typed_tags
 from app.dependencies import BellDep, Owner, RunDep, SettingsDep, StoreDep
 from app.pages.run import run_context
 from app.pages.run_parts import RunView, part_of
@@ -16,6 +17,7 @@ from app.pages.templating import render
 from app.security import CSRF_FIELD, CheckedForm
 from app.wishes import continue_run, more_seeds, resume_run
 from store.database import Store
+from store.labels import pin, set_tags
 from store.lifecycle import request_pause, set_priority
 from store.rows import RunRow
 from store.settings import Settings
@@ -54,6 +56,25 @@ def priority(
         set_priority(store, row.id, form_model(PriorityIn, form).priority)
     except InvalidInput as error:
         return _again(request, store, settings, row, "priority", form, error)
+    return back_to(request, row.id)
+
+
+@router.post("/runs/{run_id}/baseline", name="run_baseline")
+def baseline(request: Request, store: StoreDep, row: RunDep, form: CheckedForm) -> RedirectResponse:
+    """Make a run its dataset's baseline, or no longer, and show it."""
+    pin(store, row.id, pinned=form.get("pinned") == "yes")
+    return back_to(request, row.id)
+
+
+@router.post("/runs/{run_id}/tags", name="run_tags")
+def tags(
+    request: Request, store: StoreDep, settings: SettingsDep, row: RunDep, form: CheckedForm
+) -> Response:
+    """Replace a run's tags and show it, or what is wrong."""
+    try:
+        set_tags(store, row.id, typed_tags(str(form.get("tags", ""))))
+    except InvalidInput as error:
+        return _again(request, store, settings, row, "tags", form, error)
     return back_to(request, row.id)
 
 

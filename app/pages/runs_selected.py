@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
-from app.bulk import ACTIONS, BULK_LIMIT, Action, Done, act
+from app.bulk import ACTIONS, BULK_LIMIT, Action, Done, act, typed_tags
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.figures.compare import RUNS_LIMIT
 from app.pages.runs import RunsQuery
@@ -96,9 +96,8 @@ def do(
     """Do it, and return to the list; what was refused is told of first."""
     action, ids = _asked(form)
     back, typed = shown_query(str(form.get("back", ""))), str(form.get("tags", ""))
-    tags = [tag for tag in typed.split(",") if tag.strip()]
     try:
-        done = act(store, settings, bell, action, ids, tags)
+        done = act(store, settings, bell, action, ids, typed_tags(typed))
     except InvalidInput as error:
         page = _page(store, settings, bell, action, ids, back, typed=typed, error=error)
         return render(request, "pages/runs_selected.html", page, 422)

@@ -81,6 +81,7 @@ def environment() -> Environment:
         "percent": percent,
         "points": points,
         "script_json": script_json,
+        "tag_filter": tag_filter,
         "timestamp": timestamp,
     }
     return made
@@ -169,6 +170,12 @@ def byte_count(value: float | None) -> str:
             return f"{value:.0f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"
+
+
+def tag_filter(tag: str) -> str:
+    """Return the filter that finds the runs with a tag."""
+    quoted = tag.replace("\\", "\\\\").replace('"', '\\"')
+    return f'tag = "{quoted}"'
 
 
 def timestamp(seconds: float | None) -> str:

@@ -5,6 +5,7 @@ from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
 from store.database import Store
+from store.labels import archive, baselines
 from store.lifecycle import hand_back
 from store.runs import create_run, get_run
 from store.settings import Settings
@@ -31,7 +32,7 @@ def test_a_running_run_is_paused_and_resumed_without_scripts(
     assert get_run(store, seeded.running).status == "queued"
 
 
-@pytest.mark.parametrize("wish", ["pause", "resume", "priority"])
+@pytest.mark.parametrize("wish", ["pause", "resume", "priority", "tags", "baseline"])
 def test_wishes_need_the_pages_token(client: TestClient, seeded: Seeded, wish: str) -> None:
     answer = client.post(f"/runs/{seeded.running}/{wish}", data={"csrf_token": "guessed"})
     assert answer.status_code == 403
@@ -96,6 +97,54 @@ def test_a_waiting_runs_priority_is_changed(
     assert send(client, form["action"], priority="9").status_code == 303
     assert get_run(store, seeded.queued).priority == 9
     assert send(client, form["action"], priority="5000").status_code == 422
+
+
+def test_tags_are_shown_linked_to_their_runs_and_changed(
+    client: TestClient, seeded: Seeded, store: Store
+) -> None:
+    address = f"/runs/{seeded.tuned}"
+    form = page(client, address).select_one("#tags-form")
+    answer = send(client, form["action"], tags='paper, say "hi",, week 48')
+    assert (answer.status_code, answer.headers["location"]) == (303, address)
+    soup = page(client, address)
+    links = soup.select("#run-head .run-tag")
+    assert [text_of(link) for link in links] == ["paper", 'say "hi"', "week 48"]
+    assert soup.select_one("#run-tags")["value"] == 'paper, say "hi", week 48'
+    listed = page(client, links[1]["href"])
+    assert [row["data-run"] for row in listed.select("tr[data-run]")] == [str(seeded.tuned)]
+    send(client, form["action"], tags="")
+    assert not page(client, address).select(".run-tag")
+
+
+def test_a_tag_that_cannot_be_comes_back_with_what_is_wrong(
+    client: TestClient, seeded: Seeded
+) -> None:
+    answer = send(client, f"/runs/{seeded.tuned}/tags", tags=f"paper, {'x' * 61}")
+    assert answer.status_code == 422
+    soup = BeautifulSoup(answer.text, "html.parser")
+    check(soup)
+    assert soup.select_one("#run-tags")["value"] == f"paper, {'x' * 61}"
+    assert "1 to 60 characters" in text_of(soup.select_one("#run-tags-error"))
+    assert not page(client, f"/runs/{seeded.tuned}").select(".run-tag")
+
+
+def test_a_run_is_pinned_as_the_baseline_and_unpinned(
+    client: TestClient, seeded: Seeded, store: Store
+) -> None:
+    address = f"/runs/{seeded.tuned}"
+    button = page(client, address).select_one("#pin-button")
+    answer = send(client, button.parent["action"], pinned=button["value"])
+    assert (answer.status_code, answer.headers["location"]) == (303, address)
+    assert baselines(store) == {"digits": seeded.tuned}
+    soup = page(client, address)
+    assert "baseline of digits" in text_of(soup.select_one("#run-head"))
+    button = soup.select_one("#pin-button")
+    assert text_of(button) == "Unpin"
+    send(client, button.parent["action"], pinned=button["value"])
+    assert baselines(store) == {}
+    archive(store, [seeded.tuned])
+    assert not page(client, address).select("#pin-button")
+    assert send(client, f"{address}/baseline", pinned="yes").status_code == 409
 
 
 def test_a_reported_run_offers_nothing_that_cannot_be_done(

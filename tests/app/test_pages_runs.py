@@ -175,6 +175,10 @@ def test_a_running_run_shows_progress_and_can_be_cancelled(
     line = text_of(soup.select_one(".progress-line"))
     for told in ("Epoch 5 / 20", "training", "step 237 of 900", "1520 images/s", "left"):
         assert told in line
+    phases = text_of(soup.find("section", {"aria-labelledby": "phases-title"}))
+    for told in ("Data 0.5 s", "Compute 3.5 s", "Checkpoint 0.2 s", "ended so far"):
+        assert told in phases
+    assert "As run" not in phases
     assert soup.select_one("#run")["data-seq"] == str(get_run(store, seeded.running).event_seq)
     address = soup.select_one("#cancel-button").parent["action"]
     answer = send(client, address)

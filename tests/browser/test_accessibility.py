@@ -11,10 +11,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from store.comparisons import save_comparison
+from store.labels import pin, set_tags
 from store.studies import create_study
 from tests.browser.conftest import Server
 from tests.compared import answers, digits, finished_run
-from tests.seeding import SCRIPT_NAME, run_spec
+from tests.pictures import write_pictures
+from tests.seeding import SCRIPT_NAME, add_collection, run_spec
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -52,7 +54,7 @@ BAD = ("serious", "critical")
 
 
 @pytest.fixture(scope="module")
-def things(server: Server) -> dict[str, int]:
+def things(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """Make what the pages show that the seeded database lacks; return the runs' numbers."""
     items = digits(server.settings, server.store)
     wrong = {"first": range(8), "second": range(6, 10)}
@@ -62,6 +64,10 @@ def things(server: Server) -> dict[str, int]:
         ).id
         for name, places in wrong.items()
     }
+    set_tags(server.store, server.seeded.tuned, ["paper", SCRIPT_NAME])
+    pin(server.store, server.seeded.tuned)
+    photos = write_pictures(tmp_path_factory.mktemp("collected") / "photos", per_class=1)
+    add_collection(server.store, server.settings, photos)
     spec = run_spec("to be tried first").model_dump(mode="json")
     asked = httpx.post(f"{server.address}/api/v1/preflights", json=spec)
     numbers["preflight"] = asked.raise_for_status().json()["id"]

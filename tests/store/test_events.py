@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from store import events, lifecycle
+from store import events, ingest, lifecycle
 from store.database import Store
-from tests.store.helpers import log, progress, queued, running
+from tests.store.helpers import epoch, log, progress, queued, running
 from trainer import events as said
 
 
@@ -30,6 +30,17 @@ def test_heads_say_status_and_newest_number(store: Store) -> None:
         waiting: ("queued", 1),
     }
     assert events.heads(store, []) == {}
+
+
+def test_phases_add_up_over_epochs_and_what_was_taken_back_does_not_count(store: Store) -> None:
+    run_id = running(store).run.id
+    assert not any(events.phase_seconds(store, run_id).values())
+    told = [epoch(number, seconds=said.PhaseSeconds(data=0.5, compute=2)) for number in (1, 2)]
+    lifecycle.record(store, run_id, 1, lease_s=60, events=told)
+    phases = {"data": 1.0, "compute": 4.0, "validation": 0.0, "checkpoint": 0.0}
+    assert events.phase_seconds(store, run_id) == phases
+    ingest.rewind(store, run_id, 1, offset=10, step=10, epochs=1)
+    assert events.phase_seconds(store, run_id)["compute"] == 2.0
 
 
 def test_the_log_is_its_newest_lines_oldest_first(store: Store) -> None:
