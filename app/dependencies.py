@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Protocol, cast
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
 
 from app.errors import HttpProblem
 from store.database import Store
@@ -50,6 +50,15 @@ BellDep = Annotated[Rings, Depends(_bell)]
 Owner = Annotated[str, Depends(_owner)]
 """The name of the access token's owner, or "local"."""
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        description="Sent again with the same body, answers with what it made the first time; with "
+        "another one, with 409.",
+    ),
+]
 RunId = Annotated[int, Path(ge=1, le=ID_LIMIT, description="The run's number.", examples=[1])]
 DatasetName = Annotated[
     str, Path(min_length=1, max_length=100, description="The dataset's name.", examples=["digits"])

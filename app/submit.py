@@ -19,7 +19,7 @@ from store.rows import DatasetRow, RunRow, StudyRow
 from store.runs import create_run
 from store.settings import Settings
 from store.steps import Begun, advance
-from store.studies import create_study
+from store.studies import RequestKey, create_study
 from store.study_ends import note_ends
 from store.webhooks import NO_WEBHOOK, Webhook
 from trainer.datasets.catalogue import catalogue_entries, catalogue_entry
@@ -99,6 +99,7 @@ def submit_study(
     published: Sequence[Published | None] = (),
     webhook: Webhook = NO_WEBHOOK,
     acknowledge_leaks: bool = False,
+    request: RequestKey | None = None,
 ) -> StudyRow:
     """Queue a run for each spec, all or none, and return their study.
 
@@ -107,6 +108,7 @@ def submit_study(
         published: What was reported of each run; empty: of none.
         webhook: Told when the study ends; see `store.webhooks.checked_webhook`.
         acknowledge_leaks: See `submit`.
+        request: See `store.studies.create_study`.
 
     Raises:
         InvalidInput: With the errors of every spec, under `runs.0`, `runs.1`, …
@@ -135,6 +137,7 @@ def submit_study(
         published=published,
         webhook=webhook,
         leaks_acknowledged=acknowledge_leaks,
+        request=request,
     )
     for dataset in datasets:
         mind_failure(store, dataset)
@@ -158,12 +161,14 @@ def submit_recipe(
     note: str = "",
     webhook: Webhook = NO_WEBHOOK,
     acknowledge_leaks: bool = False,
+    request: RequestKey | None = None,
 ) -> StudyRow:
     """Queue a recipe's runs, or its first steps' runs; all or none; see `trainer.planning.plan`.
 
     Args:
         note: In place of the recipe's own.
         webhook: Told when the study ends.
+        request: See `store.studies.create_study`.
 
     Raises:
         InvalidInput: If the dataset is unknown, or a spec does not allow what is asked for.
@@ -186,6 +191,7 @@ def submit_recipe(
             priority=priority,
             webhook=webhook,
             acknowledge_leaks=acknowledge_leaks,
+            request=request,
         )
     runs = launchable(planned)
     return submit_study(
@@ -200,6 +206,7 @@ def submit_recipe(
         published=[run.published for run in runs],
         webhook=webhook,
         acknowledge_leaks=acknowledge_leaks,
+        request=request,
     )
 
 
@@ -230,6 +237,7 @@ def _submit_steps(
     priority: int,
     webhook: Webhook,
     acknowledge_leaks: bool,
+    request: RequestKey | None,
 ) -> StudyRow:
     errors: dict[tuple[str, str], FieldError] = {}
     for place, step in enumerate(steps):
@@ -256,6 +264,7 @@ def _submit_steps(
         steps=steps,
         webhook=webhook,
         leaks_acknowledged=acknowledge_leaks,
+        request=request,
     )
     for dataset in datasets:
         mind_failure(store, dataset)

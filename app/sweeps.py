@@ -12,7 +12,7 @@ from app.submit import check_spec, mind_failure, registered, ring
 from store.database import Store
 from store.rows import StudyRow
 from store.settings import Settings
-from store.studies import create_study
+from store.studies import RequestKey, create_study
 from store.webhooks import NO_WEBHOOK, Webhook
 from trainer.errors import FieldError, InvalidInput
 from trainer.spec import ExperimentSpec
@@ -60,6 +60,7 @@ def submit_sweep(
     priority: int = 0,
     webhook: Webhook = NO_WEBHOOK,
     acknowledge_leaks: bool = False,
+    request: RequestKey | None = None,
 ) -> StudyRow:
     """Queue a sweep's runs, its first step's, or its search; all or nothing.
 
@@ -67,6 +68,7 @@ def submit_sweep(
         name: Of the study; made from what is swept where left out.
         webhook: Told when the study ends.
         acknowledge_leaks: See `app.submit.submit`.
+        request: See `store.studies.create_study`.
 
     Raises:
         InvalidInput: With the path of each wrong field, below `sweep`.
@@ -87,6 +89,7 @@ def submit_sweep(
         sweep=expansion,
         webhook=webhook,
         leaks_acknowledged=acknowledge_leaks,
+        request=request,
     )
     for dataset in datasets:
         mind_failure(store, dataset)

@@ -163,6 +163,8 @@ class StudyRow:
     webhook_secret: str = field(default="", repr=False)
     webhook_runs_since: float | None = None
     leaks_acknowledged: bool = False
+    idempotency_key: str | None = None
+    request_digest: str | None = None
     run_ids: tuple[int, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     steps: tuple[StepRow, ...] = ()

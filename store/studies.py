@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, exists, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from store.database import Store
 from store.rows import SEARCHING, TERMINAL_STATUSES, StudyRow
@@ -40,6 +41,15 @@ class StudiesPage:
     """Asks for the studies after these; None where there are none."""
 
 
+@dataclass(frozen=True)
+class RequestKey:
+    """What a sender calls a request, so that sending it again does nothing anew."""
+
+    key: str
+    digest: str
+    """Of all that is asked for; another one under the same key is refused."""
+
+
 def create_study(
     store: Store,
     name: str,
@@ -53,6 +63,7 @@ def create_study(
     webhook: Webhook = NO_WEBHOOK,
     sweep: Expansion | None = None,
     leaks_acknowledged: bool = False,
+    request: RequestKey | None = None,
 ) -> StudyRow:
     """Create a study and queue a run for each spec, or its first steps' runs; all or nothing.
 
@@ -62,35 +73,61 @@ def create_study(
         webhook: Told when it ends.
         sweep: What `specs` or `steps` come from; of a search both are empty.
         leaks_acknowledged: Of all its runs, those that come later too.
+        request: A second call of the same owner with the same one returns the first one's study.
+
+    Raises:
+        Conflict: If its key was used for another study.
     """
-    with store.write() as conn:
-        row = conn.execute(
-            insert(STUDIES)
-            .values(
-                name=name,
-                owner=owner,
-                note=note,
-                created_at=store.clock(),
-                leaks_acknowledged=leaks_acknowledged,
-                **_webhook_values(store, webhook),
-            )
-            .returning(*STUDIES.c)
-        ).one()
-        for spec, known in zip(specs, published or [None] * len(specs), strict=True):
-            add_run(
-                conn,
-                store,
-                spec,
-                owner=owner,
-                study_id=row.id,
-                priority=priority,
-                published=known,
-            )
-        if sweep is not None:
-            add_sweep(conn, row.id, sweep, owner=owner, priority=priority)
-        if steps:
-            add_steps(conn, store, row.id, steps, owner=owner, priority=priority)
-        return studies_where(conn, STUDIES.c.id == row.id)[0]
+    try:
+        with store.write() as conn:
+            if request is not None and (made := _by_request(conn, owner, request)) is not None:
+                return made
+            row = conn.execute(
+                insert(STUDIES)
+                .values(
+                    name=name,
+                    owner=owner,
+                    note=note,
+                    created_at=store.clock(),
+                    leaks_acknowledged=leaks_acknowledged,
+                    idempotency_key=request.key if request else None,
+                    request_digest=request.digest if request else None,
+                    **_webhook_values(store, webhook),
+                )
+                .returning(*STUDIES.c)
+            ).one()
+            for spec, known in zip(specs, published or [None] * len(specs), strict=True):
+                add_run(
+                    conn,
+                    store,
+                    spec,
+                    owner=owner,
+                    study_id=row.id,
+                    priority=priority,
+                    published=known,
+                )
+            if sweep is not None:
+                add_sweep(conn, row.id, sweep, owner=owner, priority=priority)
+            if steps:
+                add_steps(conn, store, row.id, steps, owner=owner, priority=priority)
+            return studies_where(conn, STUDIES.c.id == row.id)[0]
+    except IntegrityError:
+        if request is None:
+            raise
+        made = study_of_request(store, owner, request)  # somebody used the key at the same moment
+        if made is None:
+            raise
+        return made
+
+
+def study_of_request(store: Store, owner: str, request: RequestKey) -> StudyRow | None:
+    """Return the study that a request made when it was sent before; None where it is new.
+
+    Raises:
+        Conflict: If its key was used for another study.
+    """
+    with store.read() as conn:
+        return _by_request(conn, owner, request)
 
 
 def get_study(store: Store, study_id: int) -> StudyRow:
@@ -272,6 +309,19 @@ def studies_where(
         )
         for row in studies
     ]
+
+
+def _by_request(conn: Connection, owner: str, request: RequestKey) -> StudyRow | None:
+    same = (STUDIES.c.owner == owner, STUDIES.c.idempotency_key == request.key)
+    found = studies_where(conn, *same)
+    if not found:
+        return None
+    if found[0].request_digest != request.digest:
+        raise Conflict(
+            f"The idempotency key was used for another study, {found[0].id}.",
+            "Send a new key with a new study.",
+        )
+    return found[0]
 
 
 def _webhook_values(store: Store, webhook: Webhook) -> dict[str, Any]:

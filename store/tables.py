@@ -40,6 +40,7 @@ class Study(SQLModel, table=True):
     """Runs launched together."""
 
     __tablename__ = "studies"
+    __table_args__ = (Index("uq_studies_idempotency", "owner", "idempotency_key", unique=True),)
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(sa_type=PlainText)
@@ -58,6 +59,10 @@ class Study(SQLModel, table=True):
     """Signs what is told."""
     webhook_runs_since: float | None = None
     """Runs that end from then on are told of too; None: only the study's end is."""
+    idempotency_key: str | None = Field(default=None, sa_type=PlainText)
+    """Chosen by the sender; one study per owner and key."""
+    request_digest: str | None = None
+    """Of what was asked for under that key."""
 
 
 class Delivery(SQLModel, table=True):

@@ -6,12 +6,9 @@ are raised as the classes of `trainer.errors` that the server itself raised.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-
-import httpx
 
 from trainer.parsing import yaml_data
 from tuneboard.after_calls import JobCalls
@@ -68,14 +65,7 @@ class Client(
             params["study"] = study
         if acknowledge_leaks:
             params["acknowledge_leaks"] = True
-        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        for last_try in (False, True):
-            try:
-                return self._object("POST", "runs", json=data, params=params, headers=headers)
-            except httpx.TransportError:
-                if last_try:
-                    raise
-        raise AssertionError
+        return self._launched("runs", idempotency_key, json=data, params=params)
 
     def validate(self, spec: Mapping[str, Any] | str | Path) -> dict[str, Any]:
         """Return the spec with its defaults filled in, without launching anything."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -65,6 +66,14 @@ class Connection:
     def _object(self, method: str, path: str, **how: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._request(method, path, **how).json()
         return answer
+
+    def _launched(self, path: str, key: str | None = None, **how: Any) -> dict[str, Any]:
+        """Post what launches something; on a broken connection once more, under the same key."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        try:
+            return self._object("POST", path, headers=headers, **how)
+        except httpx.TransportError:
+            return self._object("POST", path, headers=headers, **how)
 
     def _request(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:

@@ -33,6 +33,7 @@ class StudyCalls(StreamCalls):
         webhook: str = "",
         webhook_runs: bool = False,
         acknowledge_leaks: bool = False,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Launch runs that belong together, and return the study with its runs.
 
@@ -47,6 +48,7 @@ class StudyCalls(StreamCalls):
             webhook: Address that is told when the study ends.
             webhook_runs: Tell it of the end of each run as well.
             acknowledge_leaks: See `Client.submit`.
+            idempotency_key: See `Client.submit`.
         """
         body: dict[str, Any] = {"name": name, "note": note, "priority": priority}
         if steps:
@@ -59,7 +61,7 @@ class StudyCalls(StreamCalls):
             body["acknowledge_leaks"] = True
         if any(published):
             body["published"] = [one and dict(one) for one in published]
-        return self._object("POST", "studies", json=body)
+        return self._launched("studies", idempotency_key, json=body)
 
     def sweep(
         self,
@@ -72,6 +74,7 @@ class StudyCalls(StreamCalls):
         webhook_runs: bool = False,
         dry_run: bool = False,
         acknowledge_leaks: bool = False,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Launch many runs out of one spec, and return their study.
 
@@ -85,6 +88,7 @@ class StudyCalls(StreamCalls):
             webhook_runs: Tell it of the end of each run as well.
             dry_run: Launch nothing; return `runs_total`, `names` and `summary` instead.
             acknowledge_leaks: See `Client.submit`.
+            idempotency_key: See `Client.submit`.
         """
         given = load_yaml(sweep) if isinstance(sweep, Path) else sweep
         around = {
@@ -97,7 +101,7 @@ class StudyCalls(StreamCalls):
         }
         body = {**sweep_document(given), **{key: one for key, one in around.items() if one}}
         params = {"dry_run": True} if dry_run else {}
-        return self._object("POST", "studies", json=body, params=params)
+        return self._launched("studies", idempotency_key, json=body, params=params)
 
     def recipes(self) -> list[dict[str, Any]]:
         """Return the recipes: published studies, ready to launch."""
@@ -120,6 +124,7 @@ class StudyCalls(StreamCalls):
         webhook: str = "",
         webhook_runs: bool = False,
         acknowledge_leaks: bool = False,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Launch a recipe's runs, and return their study.
 
@@ -135,6 +140,7 @@ class StudyCalls(StreamCalls):
             webhook: Address that is told when the study ends.
             webhook_runs: Tell it of the end of each run as well.
             acknowledge_leaks: See `Client.submit`.
+            idempotency_key: See `Client.submit`.
         """
         body = {
             "dataset": dataset,
@@ -147,7 +153,7 @@ class StudyCalls(StreamCalls):
             "webhook_runs": webhook_runs,
             "acknowledge_leaks": acknowledge_leaks,
         }
-        return self._object("POST", f"recipes/{quote(name, safe='')}/launch", json=body)
+        return self._launched(f"recipes/{quote(name, safe='')}/launch", idempotency_key, json=body)
 
     def study(self, study_id: int) -> dict[str, Any]:
         """Return a study with its steps and its runs."""

@@ -8,13 +8,11 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.runs import NOTE_LIMIT
-from app.api.studies import WEBHOOK_WORDS
-from app.dependencies import BellDep, JsonBody, Owner, SettingsDep, StoreDep
+from app.api.studies import WEBHOOK_WORDS, answer_once, request_key
+from app.dependencies import BellDep, IdempotencyKey, JsonBody, Owner, SettingsDep, StoreDep
 from app.leaks import ACKNOWLEDGE_LEAKS
-from app.outputs import run_outs, study_out
 from app.study_answers import RecipeOut, RecipeRunOut, RecipesOut, RecipeStepOut, StudyOut
 from app.submit import submit_recipe
-from store.runs import runs_by_ids
 from store.webhooks import URL_LIMIT, checked_webhook
 from trainer.planning import SEEDS
 from trainer.recipes import Recipe, load_recipe, load_recipes
@@ -70,7 +68,12 @@ def show(name: Name) -> RecipeOut:
     return _out(load_recipe(name), with_runs=True)
 
 
-@router.post("/{name}/launch", status_code=201, dependencies=[JsonBody])
+@router.post(
+    "/{name}/launch",
+    status_code=201,
+    responses={200: {"model": StudyOut, "description": "This key has made this study before."}},
+    dependencies=[JsonBody],
+)
 def launch(
     response: Response,
     name: Name,
@@ -79,27 +82,34 @@ def launch(
     settings: SettingsDep,
     bell: BellDep,
     owner: Owner,
+    idempotency_key: IdempotencyKey = None,
 ) -> StudyOut:
     """Launch a recipe's runs, or those of its first steps, as a study; all or none."""
-    row = submit_recipe(
+    recipe = load_recipe(name)
+    webhook = checked_webhook(how.webhook, each_run=how.webhook_runs, hosts=settings.webhook_hosts)
+    request = request_key(idempotency_key, recipe.key, how.model_dump(mode="json"))
+    return answer_once(
+        response,
         store,
-        settings,
-        bell,
-        load_recipe(name),
-        owner=owner,
-        dataset=how.dataset,
-        epochs=how.epochs,
-        small=how.scale == "small",
-        substitute=how.substitute,
-        seeds=how.seeds,
-        note=how.note,
-        webhook=checked_webhook(
-            how.webhook, each_run=how.webhook_runs, hosts=settings.webhook_hosts
+        owner,
+        request,
+        lambda: submit_recipe(
+            store,
+            settings,
+            bell,
+            recipe,
+            owner=owner,
+            dataset=how.dataset,
+            epochs=how.epochs,
+            small=how.scale == "small",
+            substitute=how.substitute,
+            seeds=how.seeds,
+            note=how.note,
+            webhook=webhook,
+            acknowledge_leaks=how.acknowledge_leaks,
+            request=request,
         ),
-        acknowledge_leaks=how.acknowledge_leaks,
     )
-    response.headers["location"] = f"/api/v1/studies/{row.id}"
-    return study_out(row, run_outs(store, runs_by_ids(store, row.run_ids)))
 
 
 def _out(recipe: Recipe, *, with_runs: bool) -> RecipeOut:

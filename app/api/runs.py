@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -26,6 +26,7 @@ from app.bodies import SpecBody, described_as
 from app.bulk import Done
 from app.dependencies import (
     BellDep,
+    IdempotencyKey,
     JsonBody,
     Owner,
     RunDep,
@@ -106,14 +107,7 @@ def create(
     ] = False,
     note: Annotated[str, Query(max_length=NOTE_LIMIT)] = "",
     acknowledge_leaks: AcknowledgeLeaks = False,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1,
-            max_length=200,
-            description="Sent again with the same spec, answers with the first run.",
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> RunOut:
     """Queue a run. A dataset of the catalogue is prepared on first use."""
     run, created = submit(

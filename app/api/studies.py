@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -10,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.runs import EXAMPLE_SPEC, NOTE_LIMIT
 from app.bodies import described_as, read_document
-from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
+from app.dependencies import BellDep, IdempotencyKey, Owner, Rings, SettingsDep, StoreDep
 from app.errors import field_error
 from app.leaks import ACKNOWLEDGE_LEAKS
 from app.outputs import run_outs, study_out
@@ -21,10 +24,10 @@ from store.database import Store
 from store.rows import StudyRow
 from store.runs import runs_by_ids
 from store.settings import Settings
-from store.studies import State, find_studies, get_study
+from store.studies import RequestKey, State, find_studies, get_study, study_of_request
 from store.study_results import best_by_study
 from store.values import ID_LIMIT
-from store.webhooks import URL_LIMIT, checked_webhook
+from store.webhooks import URL_LIMIT, Webhook, checked_webhook
 from trainer.errors import FieldError, InvalidInput
 from trainer.published import Published
 from trainer.recipes import as_recipe
@@ -159,7 +162,40 @@ def _check_sweep(study: StudyIn) -> None:
             raise InvalidInput.of(FieldError(key, "given", "left out beside `sweep`"))
 
 
-@router.post("", status_code=201, openapi_extra=described_as(_whole(_SCHEMA), _EXAMPLE))
+def request_key(key: str | None, *asked: object) -> RequestKey | None:
+    """Return what a request is called by its sender, with a digest of what it asks for."""
+    if key is None:
+        return None
+    text = json.dumps(asked, sort_keys=True)
+    return RequestKey(key, hashlib.sha256(text.encode()).hexdigest())
+
+
+def answer_once(
+    response: Response,
+    store: Store,
+    owner: str,
+    request: RequestKey | None,
+    launch: Callable[[], StudyRow],
+) -> StudyOut:
+    """Answer with the study that a request makes, or made when it was sent before."""
+    row = study_of_request(store, owner, request) if request else None
+    response.status_code = 200 if row else 201
+    row = row or launch()
+    response.headers["location"] = f"/api/v1/studies/{row.id}"
+    return whole(store, row)
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        200: {
+            "model": StudyOut | LaunchPreviewOut,
+            "description": "This key has made this study before; or what a dry run tells.",
+        }
+    },
+    openapi_extra=described_as(_whole(_SCHEMA), _EXAMPLE),
+)
 def create(
     response: Response,
     study: Annotated[StudyIn, Depends(_read_study)],
@@ -170,6 +206,7 @@ def create(
     dry_run: Annotated[
         bool, Query(description="Of a sweep: launch nothing, answer how many runs it makes.")
     ] = False,
+    idempotency_key: IdempotencyKey = None,
 ) -> StudyOut | LaunchPreviewOut:
     """Launch runs together, all or none; of a study with steps, those of the first ones."""
     webhook = checked_webhook(
@@ -178,8 +215,27 @@ def create(
     if dry_run:
         response.status_code = 200
         return _preview(store, settings, study)
+    request = request_key(idempotency_key, study.model_dump(mode="json"))
+    return answer_once(
+        response,
+        store,
+        owner,
+        request,
+        lambda: _launched(store, settings, bell, study, webhook, owner, request),
+    )
+
+
+def _launched(
+    store: Store,
+    settings: Settings,
+    bell: Rings,
+    study: StudyIn,
+    webhook: Webhook,
+    owner: str,
+    request: RequestKey | None,
+) -> StudyRow:
     if study.sweep is not None:
-        row = submit_sweep(
+        return submit_sweep(
             store,
             settings,
             bell,
@@ -190,9 +246,10 @@ def create(
             priority=study.priority,
             webhook=webhook,
             acknowledge_leaks=study.acknowledge_leaks,
+            request=request,
         )
-    elif study.steps is not None:
-        row = submit_recipe(
+    if study.steps is not None:
+        return submit_recipe(
             store,
             settings,
             bell,
@@ -202,23 +259,22 @@ def create(
             substitute=study.substitute,
             webhook=webhook,
             acknowledge_leaks=study.acknowledge_leaks,
+            request=request,
         )
-    else:
-        row = submit_study(
-            store,
-            settings,
-            bell,
-            study.name,
-            study.runs or [],
-            owner=owner,
-            note=study.note,
-            priority=study.priority,
-            published=study.published,
-            webhook=webhook,
-            acknowledge_leaks=study.acknowledge_leaks,
-        )
-    response.headers["location"] = f"/api/v1/studies/{row.id}"
-    return whole(store, row)
+    return submit_study(
+        store,
+        settings,
+        bell,
+        study.name,
+        study.runs or [],
+        owner=owner,
+        note=study.note,
+        priority=study.priority,
+        published=study.published,
+        webhook=webhook,
+        acknowledge_leaks=study.acknowledge_leaks,
+        request=request,
+    )
 
 
 def _preview(store: Store, settings: Settings, study: StudyIn) -> LaunchPreviewOut:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from tests.app.conftest import SPEC, assert_problem
@@ -131,3 +132,37 @@ def test_a_wrong_step_is_refused_by_its_path_and_launches_nothing(client, bell):
         assert [error["field"] for error in problem["errors"]] == [field]
     assert client.get("/api/v1/studies").json()["studies"] == []
     assert bell.rings == []
+
+
+LAUNCHES = [
+    ("/api/v1/studies", {"name": "Two", "runs": [SPEC, SPEC]}),
+    ("/api/v1/studies", {"sweep": {"base": SPEC, "seeds": 2}}),
+    ("/api/v1/studies", {"name": "Steps", "steps": [{"name": "a", "runs": [SPEC]}]}),
+    ("/api/v1/recipes/s1-ants-and-bees/launch", {"dataset": "digits"}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), LAUNCHES)
+def test_an_idempotency_key_makes_one_study(client, path, body):
+    headers = {"idempotency-key": "k1"}
+    first = client.post(path, json=body, headers=headers)
+    again = client.post(path, json=body, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200), again.text
+    assert again.json() == first.json()
+    assert again.headers["location"] == first.headers["location"]
+    other = client.post(path, json={**body, "note": "another"}, headers=headers)
+    problem = assert_problem(other, 409, "Conflict")
+    assert "another study, 1." in problem["detail"]
+    assert "new key" in problem["remedy"]
+    long = client.post(path, json=body, headers={"idempotency-key": "k" * 201})
+    assert_problem(long, 422)
+    assert len(client.get("/api/v1/studies").json()["studies"]) == 1
+    assert client.post(path, json=body).status_code == 201
+
+
+def test_a_dry_run_leaves_its_key_unused(client):
+    path, body = LAUNCHES[1]
+    headers = {"idempotency-key": "k1"}
+    told = client.post(f"{path}?dry_run=true", json=body, headers=headers)
+    assert (told.status_code, told.json()["runs_total"]) == (200, 2)
+    assert client.post(path, json=body, headers=headers).status_code == 201

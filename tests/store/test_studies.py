@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from store import lifecycle, runs, studies
 from store.database import Store
 from tests.store.helpers import spec
-from trainer.errors import NotFound
+from trainer.errors import Conflict, NotFound
 
 
 def test_a_study_and_its_runs_are_made_together(store: Store) -> None:
@@ -34,6 +36,41 @@ def test_a_study_is_made_whole_or_not_at_all(store: Store, monkeypatch: pytest.M
         studies.create_study(store, "both", "ann", [spec(), spec()])
     assert studies.list_studies(store) == []
     assert runs.list_runs(store).rows == []
+
+
+REQUEST = studies.RequestKey("k", "what is asked for")
+
+
+def test_a_key_makes_one_study(store: Store) -> None:
+    first = studies.create_study(store, "one", "ann", [spec()], request=REQUEST)
+    again = studies.create_study(store, "one", "ann", [spec()], request=REQUEST)
+    assert again == first == studies.study_of_request(store, "ann", REQUEST)
+    assert len(runs.list_runs(store).rows) == 1
+    assert studies.create_study(store, "one", "ann", [spec()]).id != first.id
+
+
+def test_a_key_with_another_request_is_refused(store: Store) -> None:
+    first = studies.create_study(store, "one", "ann", request=REQUEST)
+    other = studies.RequestKey("k", "something else")
+    with pytest.raises(Conflict, match=f"another study, {first.id}"):
+        studies.create_study(store, "two", "ann", request=other)
+    with pytest.raises(Conflict):
+        studies.study_of_request(store, "ann", other)
+
+
+def test_keys_are_their_owners(store: Store) -> None:
+    first = studies.create_study(store, "one", "ann", request=REQUEST)
+    assert studies.study_of_request(store, "bob", REQUEST) is None
+    assert studies.create_study(store, "two", "bob", request=REQUEST).id != first.id
+
+
+def test_a_key_used_at_the_same_moment_makes_one_study(store: Store) -> None:
+    def create(_: int) -> int:
+        return studies.create_study(store, "one", "ann", [spec()], request=REQUEST).id
+
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(create, range(8)))
+    assert len(made) == len(studies.list_studies(store)) == len(runs.list_runs(store).rows) == 1
 
 
 def test_counts_follow_the_runs(store: Store) -> None:

@@ -60,7 +60,29 @@ def test_the_same_key_launches_once_and_another_spec_under_it_is_a_conflict(
             client.submit({**SPEC, "training": {"epochs": 3}}, idempotency_key="k")
 
 
-def test_a_submission_is_repeated_once_where_the_connection_broke() -> None:
+SWEEP = {"base": SPEC, "seeds": 2}
+LAUNCHES = {
+    "a run": lambda client: client.submit(SPEC),
+    "a study": lambda client: client.launch_study("both", [SPEC]),
+    "a sweep": lambda client: client.sweep(SWEEP),
+    "a recipe": lambda client: client.launch_recipe("s1-ants-and-bees"),
+}
+
+
+def test_the_same_key_launches_one_study(served: Served) -> None:
+    with Client() as client:
+        first = client.launch_study("both", [SPEC, SPEC], idempotency_key="k")
+        again = client.launch_study("both", [SPEC, SPEC], idempotency_key="k")
+        assert again["id"] == first["id"]
+        with pytest.raises(Conflict, match="another study"):
+            client.sweep(SWEEP, idempotency_key="k")
+        swept = client.sweep(SWEEP, idempotency_key="s")
+        assert client.sweep(SWEEP, idempotency_key="s")["id"] == swept["id"] != first["id"]
+        assert len(client.studies()) == 2
+
+
+@pytest.mark.parametrize("what", LAUNCHES)
+def test_a_launch_is_repeated_once_where_the_connection_broke(what: str) -> None:
     keys = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -70,7 +92,7 @@ def test_a_submission_is_repeated_once_where_the_connection_broke() -> None:
         return httpx.Response(201, json={"id": 1})
 
     with Client("http://there", transport=httpx.MockTransport(answer)) as client:
-        assert client.submit(SPEC) == {"id": 1}
+        assert LAUNCHES[what](client) == {"id": 1}
     assert len(keys) == 2
     assert len(set(keys)) == 1
 
