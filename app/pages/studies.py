@@ -76,6 +76,11 @@ class StudyProgress:
         return self.ended / total if total else 0.0
 
     @property
+    def is_due(self) -> bool:
+        """Whether it goes on though its runs have ended: no run tells of what comes."""
+        return not self.study.is_over and self.ended == self.total
+
+    @property
     def state(self) -> str:
         """One word: Running, Waiting, Stopped or Ended."""
         if self.study.is_over:

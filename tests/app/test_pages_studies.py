@@ -83,8 +83,11 @@ def test_it_shows_what_was_chosen_and_what_the_vote_came_to(client, store, setti
     assert jobs.job_succeeded(
         store, job, {"accuracy": 0.875, "samples": 360, "members": members, "file": "votes.csv"}
     )
-    assert "data-looks" in client.get(f"/studies/{study['id']}").text
+    for address in (f"/studies/{study['id']}", "/studies"):
+        assert "data-looks" in client.get(address).text
     steps.advance(store)
+    for address in (f"/studies/{study['id']}", "/studies"):
+        assert "data-looks" not in client.get(address).text
     soup = page(client, f"/studies/{study['id']}")
     vote = text_of(soup.select("#study-steps > ol > li")[2])
     assert "Accuracy 87.50% on 360 images" in vote
