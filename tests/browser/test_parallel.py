@@ -31,12 +31,13 @@ def study(server: Server) -> int:
     return swept.id
 
 
-def lines(page: Page, plot: str) -> list[bool]:
-    """Return whether each run's line is drawn in full, the worst run first."""
-    return page.evaluate(
-        "id => [...document.querySelectorAll(`#${id} .scatterlayer .trace`)]"
-        ".map(line => Number(getComputedStyle(line).opacity) > 0.5)",
-        plot,
+def expect_lines(page: Page, plot: str, drawn: list[bool]) -> None:
+    """Wait until these runs' lines are drawn in full and no others, the worst run first."""
+    page.wait_for_function(
+        """([id, drawn]) => JSON.stringify(drawn) === JSON.stringify(
+            [...document.querySelectorAll(`#${id} .scatterlayer .trace`)]
+                .map(line => Number(getComputedStyle(line).opacity) > 0.5))""",
+        arg=[plot, drawn],
     )
 
 
@@ -58,11 +59,11 @@ def test_runs_are_kept_by_dragging_along_axes(page: Page, study: int) -> None:
     page.locator("#analysis-title").scroll_into_view_if_needed()
     brushes = page.locator("#study-parallel .brush")
     expect(brushes).to_have_count(3)
-    assert lines(page, "study-parallel") == [True] * 5
+    expect_lines(page, "study-parallel", [True] * 5)
     drag(page, brushes.nth(0), 0.4, 1.05)
-    assert lines(page, "study-parallel") == [False, False, True, True, True]
+    expect_lines(page, "study-parallel", [False, False, True, True, True])
     drag(page, brushes.nth(1), 0.9, 0.1)
-    assert lines(page, "study-parallel") == [False, False, True, True, False]
+    expect_lines(page, "study-parallel", [False, False, True, True, False])
     passing = page.locator("[data-passing]")
     expect(passing).to_have_text("2 of 5 runs pass.")
     page.locator("#study-parallel-details summary").click()
@@ -70,7 +71,7 @@ def test_runs_are_kept_by_dragging_along_axes(page: Page, study: int) -> None:
         ["rate 0.01", "rate 0.03"]
     )
     drag(page, brushes.nth(0), 0.5, 0.5)
-    assert lines(page, "study-parallel") == [False, True, True, True, False]
+    expect_lines(page, "study-parallel", [False, True, True, True, False])
     drag(page, brushes.nth(1), 0.5, 0.5)
     expect(passing).to_have_text("")
     expect(page.locator("#study-parallel-details tbody tr:visible")).to_have_count(5)
@@ -99,7 +100,7 @@ def test_a_comparison_has_them_too_and_keeps_its_brushes(
     brushes = page.locator("#compare-sweep .brush")
     expect(brushes).to_have_count(3)
     drag(page, brushes.nth(2), 0.8, 1.05)
-    assert lines(page, "compare-sweep").count(True) == 1
+    expect_lines(page, "compare-sweep", [False] * 4 + [True])
     page.set_viewport_size({"width": 390, "height": 800})
     page.locator("[data-theme-toggle]").click()
     brushes.nth(2).scroll_into_view_if_needed()
@@ -108,6 +109,6 @@ def test_a_comparison_has_them_too_and_keeps_its_brushes(
     assert axis
     assert zone
     assert abs(axis["x"] + axis["width"] / 2 - zone["x"] - zone["width"] / 2) < 2
-    assert lines(page, "compare-sweep").count(True) == 1
+    expect_lines(page, "compare-sweep", [False] * 4 + [True])
     drag(page, brushes.nth(2), 0.5, 0.5)
-    assert lines(page, "compare-sweep").count(True) == 5
+    expect_lines(page, "compare-sweep", [True] * 5)
