@@ -70,8 +70,17 @@ def form_model(model: type[M], form: Mapping[str, Any]) -> M:
         for name, value in form.items()
         if name != CSRF_FIELD and isinstance(value, str) and value.strip()
     }
+    return model_of(model, given)
+
+
+def model_of(model: type[M], document: object) -> M:
+    """Return what a document says.
+
+    Raises:
+        InvalidInput: With an error for each field that is wrong.
+    """
     try:
-        return model.model_validate(given)
+        return model.model_validate(document)
     except ValidationError as error:
         found = error.errors(include_url=False)
         raise InvalidInput.of(

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import ValidationError
-
-from app.errors import field_error
+from app.bodies import model_of
 from trainer.data_sections import DatasetSpec
 from trainer.datasets.manifest import Manifest, samples_fingerprint
 from trainer.datasets.splits import resolve_splits
@@ -68,15 +66,7 @@ def cut_of(manifest: Manifest, name: str, values: Mapping[str, Any]) -> Cut:
             without `dataset.` before them.
     """
     given = {key: values[key] for key in CUT_FIELDS if values.get(key) not in {None, ""}}
-    try:
-        spec = DatasetSpec.model_validate({"name": name, **given})
-    except ValidationError as error:
-        raise InvalidInput.of(
-            *(
-                field_error(problem, [str(part) for part in problem["loc"]])
-                for problem in error.errors(include_url=False)
-            )
-        ) from error
+    spec = model_of(DatasetSpec, {"name": name, **given})
     if not manifest.classes:
         raise InvalidInput.of(
             FieldError("name", name, "a dataset with classes", "A collection is not cut.")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.errors import field_error
+from app.bodies import model_of
 from app.uploads import Pictures
 from store.database import Store
 from store.evaluations import evaluation
@@ -87,15 +87,7 @@ def asked_for(kind: str, document: object) -> ClassifyIn:
     Raises:
         InvalidInput: If it is not of the kind's shape.
     """
-    try:
-        return ASKED[kind].model_validate(document)
-    except ValidationError as error:
-        raise InvalidInput.of(
-            *(
-                field_error(problem, [str(part) for part in problem["loc"]])
-                for problem in error.errors(include_url=False)
-            )
-        ) from error
+    return model_of(ASKED[kind], document)
 
 
 def try_it(

@@ -10,12 +10,12 @@ import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
 from app.answers import JobOut, JobsOut
-from app.bodies import read_document
+from app.bodies import model_of, read_document
 from app.dependencies import (
     BellDep,
     JobDep,
@@ -26,7 +26,6 @@ from app.dependencies import (
     StoreDep,
     accepts,
 )
-from app.errors import field_error
 from app.images import ready_dataset
 from app.outputs import job_out
 from app.tryit import check_trained, predict_many
@@ -132,7 +131,7 @@ async def predict(
     """Classify images of a form's `file` fields, a folder on the server, or a dataset."""
     check_trained(run)
     if media_type == "application/json":
-        body = _folder_of(await read_document(request, FOLDER_BODY_LIMIT_BYTES))
+        body = model_of(FolderIn, await read_document(request, FOLDER_BODY_LIMIT_BYTES))
         images = await run_in_threadpool(_images_of, body, store, settings)
     else:
         images = {"inputs": (await receive_pictures(request, settings)).inputs}
@@ -264,23 +263,6 @@ def _images_of(body: FolderIn, store: Store, settings: Settings) -> dict[str, st
 
     folder = check_folder_allowed(body.folder or "", settings.data_roots, field="folder")
     return {"folder": str(folder)}
-
-
-def _folder_of(document: object) -> FolderIn:
-    """Return the folder that a JSON body names.
-
-    Raises:
-        InvalidInput: If it names none.
-    """
-    try:
-        return FolderIn.model_validate(document)
-    except ValidationError as error:
-        raise InvalidInput.of(
-            *(
-                field_error(problem, [str(part) for part in problem["loc"]])
-                for problem in error.errors(include_url=False)
-            )
-        ) from error
 
 
 async def answer_with(response: Response, store: Store, job: JobRow, wait_s: float) -> JobOut:

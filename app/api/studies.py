@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.runs import EXAMPLE_SPEC, NOTE_LIMIT
-from app.bodies import described_as, read_document
+from app.bodies import described_as, model_of, read_document
 from app.dependencies import BellDep, IdempotencyKey, Owner, Rings, SettingsDep, StoreDep
-from app.errors import field_error
 from app.leaks import ACKNOWLEDGE_LEAKS
 from app.outputs import run_outs, study_out
 from app.study_answers import LaunchPreviewOut, StudiesOut, StudyOut
@@ -122,13 +121,7 @@ async def _read_study(request: Request) -> StudyIn:
 def _parsed(document: object) -> StudyIn:
     if isinstance(document, dict) and isinstance(document.get("sweep"), dict):
         document = {**document, "sweep": as_sweep(document["sweep"])}
-    try:
-        study = StudyIn.model_validate(document)
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-        raise InvalidInput.of(
-            *(field_error(item, [str(part) for part in item["loc"]]) for item in found)
-        ) from error
+    study = model_of(StudyIn, document)
     _check_sweep(study)
     runs = study.runs or []
     if study.sweep is not None:

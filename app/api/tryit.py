@@ -15,13 +15,10 @@ from starlette.responses import FileResponse
 from app.answers import JobOut
 from app.api.jobs import STARTED, Wait, answer_with
 from app.bodies import read_document
-from app.dependencies import BellDep, JobDep, Owner, Rings, RunDep, SettingsDep, StoreDep, accepts
+from app.dependencies import BellDep, JobDep, Owner, RunDep, SettingsDep, StoreDep, accepts
 from app.tryit import ASKED, asked_for, check_trained, try_it
 from app.uploads import Pictures, receive_pictures
-from store.database import Store
 from store.jobs import create_job
-from store.rows import JobRow, RunRow
-from store.settings import Settings
 from trainer.errors import Conflict, NotFound
 
 BODY_LIMIT_BYTES = 64 * 1024
@@ -46,55 +43,57 @@ def _described(kind: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def _tried(kind: str) -> Any:
+    """Return a dependency: the job for what the body asks, ended or not after `wait_s`."""
+
+    async def job(
+        request: Request,
+        response: Response,
+        store: StoreDep,
+        settings: SettingsDep,
+        bell: BellDep,
+        owner: Owner,
+        run: RunDep,
+        media_type: MediaType,
+        wait_s: Wait = 0,
+    ) -> JobOut:
+        check_trained(run)
+        sent: Pictures | None = None
+        document: object
+        if media_type == "application/json":
+            document = await read_document(request, BODY_LIMIT_BYTES)
+        else:
+            sent = await receive_pictures(request, settings)
+            document = {key: value for key, value in sent.fields.items() if value}
+        try:
+            asked = asked_for(kind, document)
+            row = await run_in_threadpool(try_it, store, run, owner, kind, asked, sent)
+        except BaseException:  # an image that is refused does not stay
+            if sent is not None:
+                shutil.rmtree(settings.job_inputs_dir(sent.inputs), ignore_errors=True)
+            raise
+        bell.ring_interactive()
+        return await answer_with(response, store, row, wait_s)
+
+    return Depends(job)
+
+
 @router.post("/runs/{run_id}/classify", responses=STARTED, openapi_extra=_described("classify"))
-async def classify(
-    request: Request,
-    response: Response,
-    store: StoreDep,
-    settings: SettingsDep,
-    bell: BellDep,
-    owner: Owner,
-    run: RunDep,
-    media_type: MediaType,
-    wait_s: Wait = 0,
-) -> JobOut:
+async def classify(job: Annotated[JobOut, _tried("classify")]) -> JobOut:
     """Return the probability of each class for one image."""
-    job = await _queued(request, store, settings, bell, owner, run, media_type, "classify")
-    return await answer_with(response, store, job, wait_s)
+    return job
 
 
 @router.post("/runs/{run_id}/gradcam", responses=STARTED, openapi_extra=_described("gradcam"))
-async def gradcam(
-    request: Request,
-    response: Response,
-    store: StoreDep,
-    settings: SettingsDep,
-    bell: BellDep,
-    owner: Owner,
-    run: RunDep,
-    media_type: MediaType,
-    wait_s: Wait = 0,
-) -> JobOut:
+async def gradcam(job: Annotated[JobOut, _tried("gradcam")]) -> JobOut:
     """Show which parts of an image spoke for a class, as pictures of the job."""
-    job = await _queued(request, store, settings, bell, owner, run, media_type, "gradcam")
-    return await answer_with(response, store, job, wait_s)
+    return job
 
 
 @router.post("/runs/{run_id}/features", responses=STARTED, openapi_extra=_described("features"))
-async def features(
-    request: Request,
-    response: Response,
-    store: StoreDep,
-    settings: SettingsDep,
-    bell: BellDep,
-    owner: Owner,
-    run: RunDep,
-    media_type: MediaType,
-    wait_s: Wait = 0,
-) -> JobOut:
+async def features(job: Annotated[JobOut, _tried("features")]) -> JobOut:
     """Show the feature maps that a module makes of an image, as a picture of the job."""
-    job = await _queued(request, store, settings, bell, owner, run, media_type, "features")
-    return await answer_with(response, store, job, wait_s)
+    return job
 
 
 @router.get("/runs/{run_id}/modules", responses=STARTED)
@@ -144,33 +143,3 @@ def picture(
             "content-encoding": "identity",  # PNG is compressed already
         },
     )
-
-
-async def _queued(
-    request: Request,
-    store: Store,
-    settings: Settings,
-    bell: Rings,
-    owner: str,
-    run: RunRow,
-    media_type: str,
-    kind: str,
-) -> JobRow:
-    """Return the job for what the body asks; an image that is refused does not stay."""
-    check_trained(run)
-    sent: Pictures | None = None
-    document: object
-    if media_type == "application/json":
-        document = await read_document(request, BODY_LIMIT_BYTES)
-    else:
-        sent = await receive_pictures(request, settings)
-        document = {key: value for key, value in sent.fields.items() if value}
-    try:
-        asked = asked_for(kind, document)
-        job = await run_in_threadpool(try_it, store, run, owner, kind, asked, sent)
-    except BaseException:
-        if sent is not None:
-            shutil.rmtree(settings.job_inputs_dir(sent.inputs), ignore_errors=True)
-        raise
-    bell.ring_interactive()
-    return job
