@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.dependencies import Rings
-from app.submit import check_spec, mind_failure, ring, submit
+from app.submit import check_spec, mind_failure, registered, ring, submit
 from store.database import Store
 from store.datasets import get_dataset
 from store.lifecycle import resume
 from store.replicates import families
 from store.rows import RunRow
+from store.runs import create_runs
 from store.settings import Settings
 from trainer.continuing import Schedule, continued, reseeded
 from trainer.errors import Conflict, FieldError, InvalidInput
@@ -111,7 +112,7 @@ def more_seeds(
     *,
     owner: str,
 ) -> list[RunRow]:
-    """Queue runs that differ from one in nothing but the seed; return them.
+    """Queue runs that differ from one in nothing but the seed, all or none; return them.
 
     Args:
         seeds: Which, or how many that no run of the same settings has had yet.
@@ -128,20 +129,18 @@ def more_seeds(
     specs = [reseeded(spec, seed) for seed in _wanted(seeds, used, spec)]
     for one in specs:
         check_spec(store, settings, one)
-    return [
-        submit(
-            store,
-            settings,
-            bell,
-            one,
-            owner=owner,
-            priority=row.priority,
-            study_id=row.study_id,
-            acknowledge_leaks=row.leaks_acknowledged,
-            repeats=True,
-        )[0]
-        for one in specs
-    ]
+    dataset = registered(store, spec.dataset.name, owner)
+    made = create_runs(
+        store,
+        specs,
+        owner=owner,
+        priority=row.priority,
+        study_id=row.study_id,
+        leaks_acknowledged=row.leaks_acknowledged,
+    )
+    mind_failure(store, dataset)
+    ring(bell, [dataset])
+    return made
 
 
 def _wanted(

@@ -28,6 +28,7 @@ __all__ = [
     "continuations",
     "counts_by_status",
     "create_run",
+    "create_runs",
     "get_run",
     "list_runs",
     "queue_place",
@@ -97,6 +98,42 @@ def create_run(
         if found is None:
             raise
         return _same(found, spec), False
+
+
+def create_runs(
+    store: Store,
+    specs: Sequence[ExperimentSpec],
+    *,
+    owner: str,
+    study_id: int | None = None,
+    priority: int = 0,
+    published: Sequence[Published | None] = (),
+    leaks_acknowledged: bool = False,
+) -> list[RunRow]:
+    """Queue runs, all or none, and return them; see `create_run`.
+
+    Args:
+        published: What was reported of each; empty: of none.
+
+    Raises:
+        NotFound: If there is no such study.
+    """
+    with store.write() as conn:
+        if study_id is not None:
+            _check_study(conn, study_id)
+        return [
+            add_run(
+                conn,
+                store,
+                spec,
+                owner=owner,
+                study_id=study_id,
+                priority=priority,
+                published=known,
+                leaks_acknowledged=leaks_acknowledged,
+            )
+            for spec, known in zip(specs, published or [None] * len(specs), strict=True)
+        ]
 
 
 def add_run(

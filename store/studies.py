@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from store.database import Store
 from store.rows import SEARCHING, TERMINAL_STATUSES, StudyRow
-from store.runs import add_run, reopen_study
+from store.runs import add_run, create_runs, reopen_study
 from store.steps import add_steps, steps_of
 from store.sweeps import add_sweep, sweeps_of
 from store.tables import RUNS, STUDIES, STUDY_STEPS, SWEEPS
@@ -235,18 +235,9 @@ def extend_study(
     Raises:
         NotFound: If there is none of that id.
     """
-    get_study(store, study_id)
-    with store.write() as conn:
-        for spec, known in zip(specs, published or [None] * len(specs), strict=True):
-            add_run(
-                conn,
-                store,
-                spec,
-                owner=owner,
-                study_id=study_id,
-                priority=priority,
-                published=known,
-            )
+    create_runs(
+        store, specs, owner=owner, study_id=study_id, priority=priority, published=published
+    )
     return get_study(store, study_id)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from store import runs
 from store.lifecycle import claim
 from store.runs import get_run
 from tests.app.conftest import SPEC, assert_problem
@@ -127,6 +128,25 @@ def test_runs_that_cannot_be_continued_say_why(client, done, waiting, external_i
     (settings.attempt_dir(done, 1) / "checkpoints" / "last.pt").unlink()
     answer = client.post(f"/api/v1/runs/{done}/continue", json={"epochs": 1})
     assert "no longer here" in assert_problem(answer, 409)["detail"]
+
+
+def test_more_seeds_come_all_or_none(client, run_id, bell, monkeypatch):
+    made = []
+    add_run = runs.add_run
+
+    def fail_at_the_third(*args, **named):
+        if len(made) == 2:
+            raise RuntimeError
+        made.append(add_run(*args, **named))
+        return made[-1]
+
+    monkeypatch.setattr(runs, "add_run", fail_at_the_third)
+    rings = len(bell.rings)
+    answer = client.post(f"/api/v1/runs/{run_id}/seeds", json={"count": 3})
+    assert answer.status_code == 500
+    assert len(made) == 2
+    assert [run["id"] for run in client.get("/api/v1/runs").json()["runs"]] == [run_id]
+    assert len(bell.rings) == rings
 
 
 def test_more_seeds_are_those_that_were_not_used(client, done):
