@@ -10,8 +10,9 @@ from typing import Any, Self
 
 import httpx
 
+from trainer.errors import TuneboardError
 from tuneboard.place import server_url
-from tuneboard.problems import Unreachable, problem_of
+from tuneboard.problems import Unanswered, Unreachable, problem_of
 
 TOKEN_VARIABLE = "TUNEBOARD_TOKEN"  # noqa: S105 — the name of a variable
 
@@ -72,14 +73,14 @@ class Connection:
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         try:
             return self._object("POST", path, headers=headers, **how)
-        except httpx.TransportError:
+        except Unanswered:
             return self._object("POST", path, headers=headers, **how)
 
     def _request(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:
             response = self._http.request(method, f"/api/v1/{path}", **how)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise self._unreachable() from error
+        except httpx.TransportError as error:
+            raise self._problem(error) from error
         if response.is_error:
             raise problem_of(response)
         return response
@@ -95,10 +96,19 @@ class Connection:
                     for chunk in response.iter_bytes():
                         file.write(chunk)
             partial.replace(path)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise self._unreachable() from error
+        except httpx.TransportError as error:
+            raise self._problem(error) from error
         finally:
             partial.unlink(missing_ok=True)
+
+    def _problem(self, error: httpx.TransportError) -> TuneboardError:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return self._unreachable()
+        return Unanswered(
+            f"{self.url} did not answer what it was asked ({error or type(error).__name__}).",
+            "It may have done it all the same: look before you ask again. A busy machine answers "
+            "later.",
+        )
 
     def _unreachable(self) -> Unreachable:
         return Unreachable(

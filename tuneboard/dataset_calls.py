@@ -9,11 +9,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
-
 from trainer.errors import Conflict, TuneboardError
 from tuneboard.connection import Connection
-from tuneboard.problems import Refused, Unreachable, field_errors_of
+from tuneboard.problems import Refused, Unanswered, Unreachable, field_errors_of
 
 PIECE_BYTES = 8 * 1024**2
 TRIES = 8
@@ -84,7 +82,7 @@ class DatasetCalls(Connection):
                 try:
                     offset = self._add(upload, file.read(PIECE_BYTES), offset)
                     tries = 0
-                except (Unreachable, Conflict, Refused, httpx.TransportError) as error:
+                except (Unreachable, Unanswered, Conflict, Refused) as error:
                     tries += 1
                     if tries > TRIES or not _is_passing(error):
                         raise
@@ -190,7 +188,7 @@ class DatasetCalls(Connection):
         for tries in range(1, TRIES + 1):
             try:
                 return ask()
-            except (Unreachable, Refused, httpx.TransportError) as error:
+            except (Unreachable, Unanswered, Refused) as error:
                 if tries == TRIES or not _is_passing(error):
                     raise
                 time.sleep(min(_WAIT_LIMIT_S, _WAIT_S * 2 ** (tries - 1)))

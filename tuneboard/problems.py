@@ -19,6 +19,13 @@ class Unreachable(TuneboardError):
     status = 503
 
 
+class Unanswered(TuneboardError):
+    """The connection broke off, or the answer took too long, after a request was sent."""
+
+    title = "Tuneboard did not answer"
+    status = 504
+
+
 class Refused(TuneboardError):
     """The server answered with an error that has no class of its own."""
 

@@ -16,7 +16,7 @@ from tests.tuneboard.conftest import Served
 from tests.tuneboard.processes import free_port
 from trainer.errors import Conflict, InvalidInput, NotFound
 from tuneboard.client import Client
-from tuneboard.problems import Refused, Unreachable
+from tuneboard.problems import Refused, Unanswered, Unreachable
 from tuneboard.streaming import StreamedEvent
 
 SPEC = {
@@ -126,6 +126,16 @@ def test_nothing_at_the_address_says_how_to_start_one() -> None:
     with Client(url) as client:
         for call in (client.runs, lambda: client.submit(SPEC), lambda: client.wait(1)):
             with pytest.raises(Unreachable, match="make up"):
+                call()
+
+
+def test_an_answer_that_does_not_come_is_an_error_of_ours() -> None:
+    def late(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("timed out", request=request)
+
+    with Client("http://there", transport=httpx.MockTransport(late)) as client:
+        for call in (client.runs, lambda: client.submit(SPEC)):
+            with pytest.raises(Unanswered, match=r"http://there did not answer.*timed out"):
                 call()
 
 
