@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 
 from app.leaks import clean_accuracies
@@ -17,8 +18,9 @@ from store.datasets import dataset_ready, get_dataset, register_dataset
 from store.evaluations import evaluations
 from store.rows import DatasetRow
 from store.settings import Settings
+from store.studies import list_studies
 from tests.app.conftest import FakeBell, assert_problem
-from tests.app.pages import page, send, text_of
+from tests.app.pages import check, page, send, text_of
 from tests.seeding import LEASE_S, claim
 from tests.trainer.datasets.test_duplicates import again, scene
 from tests.trainer.runs import spec_with, train
@@ -136,6 +138,102 @@ def test_the_form_says_what_leaks_and_takes_a_tick(
     assert launched.status_code == 303, launched.text
     [run] = runs.list_runs(store).rows
     assert run.leaks_acknowledged
+
+
+MANY = {
+    "dataset.name": "insects",
+    "model.architecture": "tuneboard/small_cnn",
+    "model.weights": "none",
+    "many_space": "optimizer.lr: [0.1, 0.01]",
+    "many_runs": "2",
+    "many_keep": "1",
+    "many_probe": "training: {epochs: 1}",
+    "many_name": "Which rate?",
+    "many_note": "kept",
+    "many_webhook": "https://lab.example/x",
+    "many_act": "launch",
+}
+
+
+@pytest.mark.parametrize("kind", ["grid", "random", "search", "ladder"])
+def test_many_at_once_that_leak_are_stopped_with_nothing_lost_and_take_a_tick(
+    client: TestClient, insects: DatasetRow, store: Store, bell: FakeBell, kind: str
+) -> None:
+    answer = send(client, "/launch/many", **MANY, many_kind=kind)
+    assert answer.status_code == 422
+    soup = BeautifulSoup(answer.text, "html.parser")
+    check(soup)
+    assert "2 of 4 validation images" in text_of(soup.find(id="f-acknowledge-leaks-error"))
+    assert "2 of 4 validation images" in text_of(soup.find(id="errors"))
+    assert soup.find(id="many").has_attr("open")
+    for name in ("many_name", "many_webhook", "many_runs"):
+        assert soup.find(id=name)["value"] == MANY[name]
+    assert text_of(soup.find(id="many_space")) == MANY["many_space"]
+    assert text_of(soup.find(id="many_note")) == "kept"
+    assert soup.select_one("#many_kind option[selected]")["value"] == kind
+    assert (list_studies(store), bell.rings) == ([], [])
+    launched = send(client, "/launch/many", **MANY, many_kind=kind, acknowledge_leaks="yes")
+    assert launched.status_code == 303, launched.text
+    [study] = list_studies(store)
+    assert study.leaks_acknowledged
+
+
+def test_many_at_once_whose_swept_cut_leaks_are_stopped(
+    client: TestClient, insects: DatasetRow, store: Store
+) -> None:
+    sound = {
+        "dataset.train_split": "val",
+        "dataset.validation_split": "cut",
+        "dataset.validation_fraction": "0.5",
+        "dataset.test_split": "none",
+    }
+    assert send(client, "/launch/many", **{**MANY, **sound}).status_code == 303
+    swept = {"many_space": "dataset.test_split: [none, train]"}
+    answer = send(client, "/launch/many", **{**MANY, **sound, **swept})
+    assert answer.status_code == 422
+    assert "test images" in answer.text
+    assert len(list_studies(store)) == 1
+
+
+def test_a_recipe_that_leaks_is_stopped_with_nothing_lost_and_takes_a_tick(
+    client: TestClient, insects: DatasetRow, store: Store
+) -> None:
+    form = {"recipe": "s1-ants-and-bees", "recipe_dataset": "insects"}
+    form |= {"substitute": "on", "seeds": "2", "recipe_note": "kept"}
+    answer = send(client, "/launch/recipe", **form)
+    assert answer.status_code == 422
+    soup = BeautifulSoup(answer.text, "html.parser")
+    check(soup)
+    assert "validation images" in text_of(soup.find(id="recipe-acknowledge-leaks-error"))
+    assert not soup.find(id="f-acknowledge-leaks-error"), "the tick of another form"
+    assert soup.select_one("#recipe-dataset option[selected]")["value"] == "insects"
+    assert soup.find(id="recipe-substitute").has_attr("checked")
+    assert soup.find(id="recipe-seeds")["value"] == "2"
+    assert text_of(soup.find(id="recipe_note")) == "kept"
+    assert list_studies(store) == []
+    assert send(client, "/launch/recipe", **form, acknowledge_leaks="yes").status_code == 303
+    [study] = list_studies(store)
+    assert study.leaks_acknowledged
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v1/studies", {"sweep": {"base": SPEC, "space": {"optimizer.lr": [0.1, 0.01]}}}),
+        ("/api/v1/studies", {"name": "Steps", "steps": [{"name": "one", "runs": [SPEC]}]}),
+        ("/api/v1/recipes/s1-ants-and-bees/launch", {"dataset": "insects"}),
+    ],
+)
+def test_a_sweep_steps_and_a_recipe_that_leak_are_refused_until_it_is_acknowledged(
+    client: TestClient, insects: DatasetRow, store: Store, path: str, body: dict[str, Any]
+) -> None:
+    [error] = assert_problem(client.post(path, json=body), 422)["errors"]
+    assert error["field"] == "acknowledge_leaks"
+    assert "validation images" in error["message"]
+    assert list_studies(store) == []
+    made = client.post(path, json={**body, "acknowledge_leaks": True})
+    assert made.status_code == 201, made.text
+    assert all(run["leaks_acknowledged"] for run in made.json()["runs"])
 
 
 def test_a_cut_that_tears_nothing_apart_is_launched(

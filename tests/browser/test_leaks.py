@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from store.datasets import dataset_ready, register_dataset
 from store.runs import list_runs
+from store.studies import list_studies
 from tests.browser.conftest import Server
 from tests.trainer.datasets.test_duplicates import again, scene
 from trainer.datasets.folder import scan_folder
 from trainer.datasets.manifest import save_manifest
 
 
-def add_insects(server: Server) -> None:
-    """Add a dataset whose first validation image is among its training images, saved worse."""
+@pytest.fixture(scope="module", autouse=True)
+def insects(server: Server) -> None:
+    """A dataset whose first validation image is among its training images, saved worse."""
     row = register_dataset(server.store, "insects", "folder", "/data/insects", "local", "Insects")
     folder: Path = server.settings.dataset_dir(row.id)
     for split, first in (("train", 0), ("val", 50)):
@@ -34,7 +37,6 @@ def test_a_planted_duplicate_is_seen_and_stops_the_launch_until_it_is_acknowledg
     server: Server, page: Page
 ) -> None:
     page.set_default_navigation_timeout(60_000)
-    add_insects(server)
     before = len(list_runs(server.store, limit=500).rows)
     page.goto(f"{server.address}/datasets/insects#duplicates", wait_until="domcontentloaded")
     group = page.locator(".twins-group")
@@ -53,3 +55,26 @@ def test_a_planted_duplicate_is_seen_and_stops_the_launch_until_it_is_acknowledg
     [run] = list_runs(server.store, limit=1).rows
     assert run.dataset_name == "insects"
     assert run.leaks_acknowledged
+
+
+def test_many_at_once_stop_with_all_that_was_typed_until_it_is_acknowledged(
+    server: Server, page: Page
+) -> None:
+    page.set_default_navigation_timeout(60_000)
+    before = len(list_studies(server.store))
+    page.goto(f"{server.address}/launch?dataset=insects", wait_until="domcontentloaded")
+    page.get_by_label("Architecture").fill("tuneboard/small_cnn")
+    page.get_by_label("Weights", exact=False).first.fill("none")
+    page.locator("#many > summary").click()
+    page.locator("#many_space").fill("optimizer.lr: [0.1, 0.01]")
+    page.locator("#many_name").fill("Which rate?")
+    page.locator("[data-many-launch]").click()
+    expect(page.locator("#f-acknowledge-leaks-error")).to_contain_text("1 of 6 validation images")
+    expect(page.locator("#many_space")).to_have_value("optimizer.lr: [0.1, 0.01]")
+    expect(page.locator("#many_name")).to_have_value("Which rate?")
+    assert len(list_studies(server.store)) == before
+    page.locator("#f-acknowledge-leaks").check()
+    page.locator("[data-many-launch]").click()
+    page.wait_for_url("**/studies/*")
+    study = list_studies(server.store)[0]
+    assert (study.name, study.leaks_acknowledged, len(study.run_ids)) == ("Which rate?", True, 2)

@@ -59,6 +59,14 @@ def test_duplicates_are_listed_and_stop_a_launch_until_it_is_acknowledged(spec: 
     assert refused.exit_code == 2
     assert "acknowledge" in refused.stderr
     assert tuneboard("submit", str(spec), "--acknowledge-leaks").stdout.startswith("1\t")
+    for launch in (
+        ["sweep", str(spec), "--seeds", "2"],
+        ["recipes", "run", "s1-ants-and-bees", "--dataset", "insects"],
+    ):
+        refused = tuneboard(*launch)
+        assert refused.exit_code == 2
+        assert "acknowledge_leaks" in refused.stderr
+        assert tuneboard(*launch, "--acknowledge-leaks").exit_code == 0
 
 
 @pytest.mark.usefixtures("insects")
