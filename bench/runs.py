@@ -58,6 +58,7 @@ FILTERS = {
     "issue's": "optimizer.lr < 0.01 and best_val_accuracy > 0.9 and tag = paper "
     "or not status = failed",
     "long": " or ".join(f"(optimizer.lr < {n / 1000} and tag != paper)" for n in range(1, 20)),
+    "long, evaluation": " and ".join(f"val.macro_f1 > {n / 1e4}" for n in range(1, 60)),
 }
 SORTS = (
     "-id",

@@ -6,7 +6,8 @@ not equal, and so `not` leaves exactly the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +27,17 @@ from sqlalchemy import (
 )
 
 from store.database import Store
-from store.query_language import Ago, Both, Comparison, Either, Filter, Not, TextSearch, Value
+from store.query_language import (
+    Ago,
+    Both,
+    Comparison,
+    Either,
+    Filter,
+    Not,
+    TextSearch,
+    Value,
+    comparisons,
+)
 from store.run_fields import RunField
 from store.tables import (
     BASELINES,
@@ -39,24 +50,29 @@ from store.tables import (
 )
 from store.values import is_id
 
+INDEXED_LIMIT = 3  # 5,000 runs on SQLite: a look-up takes 3 to 8 ms, the first join 5 to 10
+JOINED_LIMIT = 50  # SQLite joins 64 tables at most
+
 Condition = ColumnElement[bool]
+Joined = tuple[FromClause, ColumnElement[Any]]
+"""A table that is joined, and the column of it that holds a field."""
 UNSET_TEXTS = ("null", "[]", "")
 """How spec fields without a value are kept."""
 
 
-def condition(store: Store, wanted: Filter) -> Condition:
-    """Return the condition on `RUNS` that a filter means."""
-    match wanted:
-        case Both(parts):
-            return and_(*(condition(store, part) for part in parts))
-        case Either(parts):
-            return or_(*(condition(store, part) for part in parts))
-        case Not(part):
-            return not_(condition(store, part))
-        case TextSearch(text):
-            return text_condition(text)
-        case Comparison():
-            return _comparison(store, wanted)
+def narrowed(query: Select[Any], store: Store, wanted: Filter) -> Select[Any]:
+    """Return the query, which is of `RUNS`, with only the runs that a filter means.
+
+    A few comparisons are looked up in the indexes of the other tables, each on its own. Of many,
+    each field is read once: its row is joined to the run.
+    """
+    elsewhere = [one.field for one in comparisons(wanted) if one.field.source != "run"]
+    joined: dict[str, Joined] = {}
+    if len(elsewhere) > INDEXED_LIMIT:
+        fields = {field.name: field for field in elsewhere}
+        for name, field in list(fields.items())[:JOINED_LIMIT]:
+            query, joined[name] = _joined(query, field, f"filtered_{len(joined)}")
+    return query.where(_condition(store, wanted, joined))
 
 
 def text_condition(text: str) -> Condition:
@@ -82,12 +98,25 @@ def sort_key(query: Select[Any], field: RunField) -> tuple[Select[Any], ColumnEl
     if field.source == "run":
         value = _run_value(field)
     else:
-        table, keys, value = _elsewhere(field, "sorted")
-        query = query.outerjoin(table, and_(table.c.run_id == RUNS.c.id, keys))
+        query, (_, value) = _joined(query, field, "sorted")
     return query, func.lower(value) if field.kind in {"text", "choice"} else value
 
 
-def _comparison(store: Store, wanted: Comparison) -> Condition:
+def _condition(store: Store, wanted: Filter, joined: Mapping[str, Joined]) -> Condition:
+    match wanted:
+        case Both(parts):
+            return and_(*(_condition(store, part, joined) for part in parts))
+        case Either(parts):
+            return or_(*(_condition(store, part, joined) for part in parts))
+        case Not(part):
+            return not_(_condition(store, part, joined))
+        case TextSearch(text):
+            return text_condition(text)
+        case Comparison():
+            return _comparison(store, wanted, joined)
+
+
+def _comparison(store: Store, wanted: Comparison, joined: Mapping[str, Joined]) -> Condition:
     field = wanted.field
     if field.name == "tag":
         return _having(RUN_TAGS, true(), RUN_TAGS.c.tag, wanted, store)
@@ -96,6 +125,10 @@ def _comparison(store: Store, wanted: Comparison) -> Condition:
     if field.source == "run":
         value = _run_value(field)
         return _holds(wanted, value, value, store)
+    wanted = replace(wanted, values=tuple(map(_as_kept, wanted.values)))
+    if field.name in joined:
+        table, value = joined[field.name]
+        return func.coalesce(_holds(wanted, value, _number(table, value), store), false())
     table, keys, value = _elsewhere(field)
     return _having(table, keys, value, wanted, store)
 
@@ -109,11 +142,10 @@ def _having(
 ) -> Condition:
     """Return whether a row about the run, in another table, compares as wanted."""
     ids = select(table.c.run_id).where(keys)
-    values = [_as_kept(one) for one in wanted.values if one is not None]
+    values = [one for one in wanted.values if one is not None]
     found: list[Condition] = []
     if values:
-        number = table.c.number if table is SPEC_FIELDS else value
-        test = _test(wanted.op, value, number, values, store)
+        test = _test(wanted.op, value, _number(table, value), values, store)
         found.append(RUNS.c.id.in_(ids.where(test)))
     if len(values) < len(wanted.values):
         found.append(RUNS.c.id.not_in(ids.where(value.is_not(None))))
@@ -161,6 +193,11 @@ def _equal(text: ColumnElement[Any], number: ColumnElement[Any], value: Value) -
     return number == literal(value) if isinstance(value, float) else text == value
 
 
+def _number(table: FromClause, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return what numbers are compared with, where `value` is one of the table's columns."""
+    return table.c.get("number", value)
+
+
 def _as_kept(value: Value) -> Value:
     """Return a value as the spec's fields keep it, as JSON."""
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else value
@@ -199,6 +236,12 @@ def _elsewhere(
     if field.kind == "number":
         return found, keys, found.c.number
     return found, and_(keys, found.c.text.not_in(UNSET_TEXTS)), found.c.text
+
+
+def _joined(query: Select[Any], field: RunField, alias: str) -> tuple[Select[Any], Joined]:
+    """Return the query with each run's row of the table that holds a field, or NULLs."""
+    table, keys, value = _elsewhere(field, alias)
+    return query.outerjoin(table, and_(table.c.run_id == RUNS.c.id, keys)), (table, value)
 
 
 def _study(wanted: Comparison, store: Store) -> Condition:

@@ -9,7 +9,7 @@ said in `store.filters`. Nothing here knows a database.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -146,17 +146,16 @@ def parse_filter(text: str, fields: RunFields) -> Filter | None:
     return _Parser(text, fields).whole()
 
 
-def filter_names(wanted: Filter) -> set[str]:
-    """Return the names of the fields that a filter speaks of."""
+def comparisons(wanted: Filter) -> Iterator[Comparison]:
+    """Yield a filter's comparisons, in the order of its text."""
     match wanted:
-        case Comparison(field):
-            return {field.name}
+        case Comparison():
+            yield wanted
         case Not(part):
-            return filter_names(part)
+            yield from comparisons(part)
         case Both(parts) | Either(parts):
-            return {name for part in parts for name in filter_names(part)}
-        case TextSearch():
-            return set()
+            for part in parts:
+                yield from comparisons(part)
 
 
 class _Parser:

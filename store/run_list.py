@@ -17,8 +17,8 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
 
 from store.database import Store
-from store.filters import condition, sort_key, text_condition
-from store.query_language import Filter, filter_names, parse_filter
+from store.filters import narrowed, sort_key, text_condition
+from store.query_language import Filter, comparisons, parse_filter
 from store.rows import RunRow
 from store.run_fields import RunField, RunFields
 from store.states import Status
@@ -68,6 +68,8 @@ class Page:
     rows: list[RunRow]
     next_cursor: str | None
     """Asks for the runs after these; None where there are none."""
+    total: int | None = None
+    """How many runs match, on all pages; None where that was not asked for."""
 
 
 def wanted_runs(
@@ -93,7 +95,8 @@ def wanted_runs(
     """
     found = parse_filter(filter, fields) if filter and fields else None
     if archived is None:
-        archived = "all" if found is not None and "archived" in filter_names(found) else "no"
+        named = {one.field.name for one in comparisons(found)} if found is not None else set()
+        archived = "all" if "archived" in named else "no"
     return Wanted(
         status=tuple(_statuses(status)) if status else (),
         study_id=study_id,
@@ -139,12 +142,14 @@ def list_runs(
     archived: Archived = "no",
     limit: int = 50,
     cursor: str | None = None,
+    count: bool = False,
 ) -> Page:
     """Return a page of the runs that match, newest first or in another order.
 
     Args:
         wanted: What `wanted_runs` made; else the arguments below say it.
         cursor: The page before this one's `next_cursor`.
+        count: Whether all that match are to be counted.
 
     Raises:
         InvalidInput: If the status is unknown, the limit out of range or the cursor not ours.
@@ -161,7 +166,8 @@ def list_runs(
             archived=archived,
         )
     query, key = _ordered(order)
-    query = query.where(*_conditions(store, wanted))
+    once = count and wanted.filter is not None
+    query = (_matching_counted if once else _matching)(query, store, wanted)
     if cursor is not None:
         query = query.where(_after(order, key, cursor))
     with store.read() as conn:
@@ -171,24 +177,28 @@ def list_runs(
             row.id: RunRow(**row._mapping)
             for row in conn.execute(select(RUNS).where(RUNS.c.id.in_(ids)))
         }
+    total = None
+    if count:
+        total = found[0].total if once and found else count_runs(store, wanted)
     more = len(found) > limit
     return Page(
         [rows[run_id] for run_id in ids if run_id in rows],
         _cursor(order, found[limit - 1]) if more else None,
+        total,
     )
 
 
 def matching_ids(store: Store, wanted: Wanted, limit: int) -> list[int]:
     """Return the numbers of the runs that match, newest first, at most so many."""
-    query = select(RUNS.c.id).where(*_conditions(store, wanted)).order_by(RUNS.c.id.desc())
+    query = _matching(select(RUNS.c.id), store, wanted).order_by(RUNS.c.id.desc())
     with store.read() as conn:
         return list(conn.scalars(query.limit(limit)))
 
 
 def count_runs(store: Store, wanted: Wanted) -> int:
     """Return how many runs match."""
+    query = _matching(select(func.count()).select_from(RUNS), store, wanted)
     with store.read() as conn:
-        query = select(func.count()).select_from(RUNS).where(*_conditions(store, wanted))
         return int(conn.scalar(query) or 0)
 
 
@@ -212,7 +222,8 @@ def newest_id(store: Store) -> int:
         return int(conn.scalar(select(func.max(RUNS.c.id))) or 0)
 
 
-def _conditions(store: Store, wanted: Wanted) -> list[ColumnElement[bool]]:
+def _matching(query: Select[Any], store: Store, wanted: Wanted) -> Select[Any]:
+    """Return the query, which is of `RUNS`, with only the runs that are asked for."""
     found = _shelf(wanted.archived)
     if wanted.status:
         found.append(RUNS.c.status.in_(wanted.status))
@@ -224,9 +235,16 @@ def _conditions(store: Store, wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(RUNS.c.owner == wanted.owner)
     if wanted.text:
         found.append(text_condition(wanted.text))
-    if wanted.filter is not None:
-        found.append(condition(store, wanted.filter))
-    return found
+    query = query.where(*found)
+    return query if wanted.filter is None else narrowed(query, store, wanted.filter)
+
+
+def _matching_counted(query: Select[Any], store: Store, wanted: Wanted) -> Select[Any]:
+    """Return the same with their number as `total`; what matches is found once for both."""
+    ids = _matching(select(RUNS.c.id), store, wanted)
+    matched = ids.cte("matched").prefix_with("MATERIALIZED")
+    total = select(func.count()).select_from(matched).scalar_subquery()
+    return query.join(matched, matched.c.id == RUNS.c.id).add_columns(total.label("total"))
 
 
 def _shelf(archived: Archived) -> list[ColumnElement[bool]]:

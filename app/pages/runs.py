@@ -25,7 +25,6 @@ from store.run_list import (
     Archived,
     Page,
     Wanted,
-    count_runs,
     counts_by_status,
     list_runs,
     newest_id,
@@ -234,7 +233,7 @@ def runs_context(store: Store, query: RunsQuery, notice: Notice | None = None) -
     fields = run_fields(store)
     filter_error = error = None
     columns = chosen_columns((), fields)
-    page, total = Page([], None), 0
+    page = Page([], None, 0)
     newest = newest_id(store)  # before the rows: one that arrives meanwhile is asked for again
     try:
         columns = chosen_columns(query.columns, fields)
@@ -246,8 +245,9 @@ def runs_context(store: Store, query: RunsQuery, notice: Notice | None = None) -
             raise
         error = problem
     else:
-        page = list_runs(store, wanted, order, limit=PAGE_SIZE, cursor=query.cursor or None)
-        total = count_runs(store, wanted)
+        page = list_runs(
+            store, wanted, order, limit=PAGE_SIZE, cursor=query.cursor or None, count=True
+        )
     runs = run_outs(store, page.rows)
     on_top = _baselines(store, query, runs)
     taken = {run.id for run in on_top}
@@ -259,7 +259,7 @@ def runs_context(store: Store, query: RunsQuery, notice: Notice | None = None) -
         columns=tuple(_heading(one, query.sort) for one in columns),
         next_cursor=page.next_cursor,
         counts=counts_by_status(store, archived="no"),
-        total=total,
+        total=page.total or 0,
         newest=newest,
         datasets=tuple(row.name for row in list_datasets(store, labelled=True)),
         fields=tuple(fields.by_name.values()),

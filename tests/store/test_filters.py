@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Collection
+from operator import eq, ge, lt
+from typing import Any
+
 import pytest
 from sqlalchemy import update
 
@@ -147,6 +152,90 @@ def test_filters_find_what_they_say(listed: Store) -> None:
         assert "".join(sorted(run.name for run in page.rows)) == names, text
         assert count_runs(listed, wanted) == len(names), text
         assert len(matching_ids(listed, wanted, 10)) == len(names), text
+
+
+RUN_FACTS: dict[str, dict[str, object]] = {
+    "a": {"optimizer.lr": 0.1, "val_accuracy": 0.9, "tag": {"paper", "week 48"}, "owner": "ann"},
+    "b": {"optimizer.momentum": 0.5, "val_accuracy": 0.4, "tag": {"week 48"}, "owner": "bob"},
+    "c": {"model.architecture": "resnet18", "owner": "ann"},
+    "e": {"owner": 'o"brien'},
+}
+"""What the runs of `listed` differ in; d is archived."""
+SAME: dict[str, object] = {
+    "optimizer.lr": 0.001,
+    "optimizer.momentum": None,
+    "model.architecture": "tuneboard/small_cnn",
+    "val_accuracy": None,
+    "val.accuracy": None,
+    "epochs": 3,
+    "tag": frozenset(),
+}
+NUMBERS = ("0.001", "0.1", "0.4", "0.5", "0.75", "0.9", "3")
+TEXTS = ("paper", "week", "ann", "resnet18", "cnn")
+
+
+def _made_up(chance: random.Random, depth: int) -> tuple[str, Callable[[dict[str, Any]], bool]]:
+    """Return a filter, and whether a run of such facts matches it."""
+    if depth:
+        parts = [_made_up(chance, depth - 1) for _ in range(chance.randint(1, 3))]
+        word, join = chance.choice((("and", all), ("or", any)))
+        texts, tests = zip(*parts, strict=True)
+        text = f"({f' {word} '.join(texts)})"
+        if chance.random() < 0.3:
+            return f"not {text}", lambda facts: not join(test(facts) for test in tests)
+        return text, lambda facts: join(test(facts) for test in tests)
+    name = chance.choice([*SAME, "owner"])
+    if name in {"tag", "owner", "model.architecture"}:
+        word = chance.choice(TEXTS)
+        if chance.random() < 0.5:
+            return f"{name} ~ {word}", lambda facts: any(word in one for one in _texts(facts[name]))
+        return f"{name} != {word}", lambda facts: word not in _texts(facts[name])
+    if chance.random() < 0.2:
+        return f"{name} = unset", lambda facts: facts[name] is None
+    number = chance.choice(NUMBERS)
+    sign, compare = chance.choice((("<", lt), (">=", ge), ("=", eq)))
+    return (
+        f"{name} {sign} {number}",
+        lambda facts: facts[name] is not None and compare(facts[name], float(number)),
+    )
+
+
+def _texts(value: Any) -> Collection[str]:
+    return [value] if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_made_up_filters_find_what_python_finds(listed: Store, depth: int) -> None:
+    fields = run_fields(listed)
+    facts = {name: {**SAME, **own} for name, own in RUN_FACTS.items()}
+    facts["a"]["val.accuracy"] = 0.75
+    chance = random.Random(depth)  # noqa: S311 - filters, not secrets
+    for _ in range(40):
+        text, matches = _made_up(chance, depth)
+        names = [name for name in "ecba" if matches(facts[name])]
+        page = list_runs(listed, wanted_runs(fields, filter=text), limit=2, count=True)
+        assert ([run.name for run in page.rows], page.total) == (names[:2], len(names)), text
+
+
+def test_a_filter_of_more_fields_than_sqlite_joins_is_answered(listed: Store) -> None:
+    fields = run_fields(listed)
+    spec = {short: fields.by_name[name] for short, name in fields.short.items()}
+    names = sorted((name for name, one in spec.items() if one.kind != "flag"), key=len)
+    measured = [name for name, one in fields.by_name.items() if one.source == "metric"]
+    unset = " or ".join(f"{name}=unset" for name in [*names[:55], *measured[:15]])
+    found = list_runs(listed, wanted_runs(fields, filter=f"name=b and ({unset})"), count=True)
+    assert ([run.name for run in found.rows], found.total) == (["b"], 1)
+
+
+def test_the_number_that_match_is_the_same_on_every_page(listed: Store) -> None:
+    wanted = wanted_runs(run_fields(listed), filter="owner != bob")
+    first = list_runs(listed, wanted, limit=2, count=True)
+    last = list_runs(listed, wanted, limit=2, cursor=first.next_cursor, count=True)
+    beyond = list_runs(listed, wanted, limit=2, cursor="1", count=True)
+    assert [len(page.rows) for page in (first, last, beyond)] == [2, 1, 0]
+    assert [page.total for page in (first, last, beyond)] == [3, 3, 3]
+    assert list_runs(listed, wanted).total is None
+    assert list_runs(listed, limit=1, count=True).total == 4
 
 
 def test_other_arguments_narrow_a_filter(listed: Store) -> None:
