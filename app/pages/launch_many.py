@@ -85,7 +85,9 @@ def preview(
     request: Request, store: StoreDep, settings: SettingsDep, form: CheckedForm
 ) -> HTMLResponse:
     """Show how many runs the form describes and their names, for a page that is open."""
-    page = ManyPreview(many_of(store, settings, Typed.of(form).values))
+    values = Typed.of(form).values
+    is_begun = values.get("many_space", "").strip() or values.get("many_seeds", "") not in {"", "1"}
+    page = ManyPreview(many_of(store, settings, values) if is_begun else Many())
     return render(request, "partials/launch_many_preview.html", page)
 
 

@@ -53,6 +53,13 @@ def test_the_count_and_the_names_are_shown_before(client: TestClient, store: Sto
     assert studies.list_studies(store) == []
 
 
+def test_nothing_is_called_wrong_before_anything_is_typed(client: TestClient) -> None:
+    untouched = post(client, "/parts/launch/many", many_space=" ", many_seeds="1")
+    assert text_of(soup_of(untouched)) == "Add a field, or seeds, to see how many runs that makes."
+    launched = soup_of(post(client, many_space=" ", many_seeds="1"))
+    assert "at least one field" in text_of(launched.find(attrs={"data-many-errors": True}))
+
+
 def test_without_scripts_a_button_shows_the_runs_and_the_form_as_typed(
     client: TestClient, store: Store
 ) -> None:
