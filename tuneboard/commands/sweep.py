@@ -102,7 +102,7 @@ def sweep(
         if as_json:
             put_json(told)
         if dry_run and not as_json:
-            say(f"{told['name']}. {told['summary']}")
+            say(f"{told['name']}: {told['summary']}")
             for one in told["names"][:NAMES_SHOWN]:
                 typer.echo(one)
             if len(told["names"]) > NAMES_SHOWN:
