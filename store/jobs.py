@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from store.database import Store
 from store.rows import JobRow
-from store.tables import DATASETS, JOBS, Job, fresh
+from store.tables import DATASETS, JOBS, RUNS, Job, fresh
 from store.values import is_id, plain_json
 from trainer.errors import Conflict, NotFound
 
@@ -66,6 +66,9 @@ def create_job(
         dataset_id: The dataset that is looked at; the job waits while that is being prepared.
         hand: Who is to do it, where that is not what `KINDS` says.
         device: auto, cpu or cuda, for the hand that trains.
+
+    Raises:
+        NotFound: If there is no such run, or no longer.
     """
     with store.write() as conn:
         return add_job(
@@ -94,6 +97,11 @@ def add_job(
     device: str = "auto",
 ) -> JobRow:
     """Queue a job within the caller's transaction; see `create_job`."""
+    if run_id is not None:
+        # A deletion that has begun is waited for; one that begins later finds the job.
+        kept = select(RUNS.c.id).where(RUNS.c.id == run_id)
+        if conn.scalar(kept.with_for_update(read=True, key_share=True)) is None:
+            raise NotFound(f"There is no run {run_id}.")
     row = conn.execute(
         insert(JOBS)
         .values(

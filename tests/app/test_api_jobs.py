@@ -12,9 +12,11 @@ from PIL import Image
 
 from app.uploads import remove_stale
 from store import runs
+from store.deletion import delete_runs
 from store.jobs import beat_job, claim_job, create_job, get_job, job_failed, job_succeeded
 from store.lifecycle import request_cancel
 from tests.app.conftest import FINISHED, assert_problem
+from tests.app.pages import send
 from tests.seeding import Teller, add_digits, claim, run_spec
 
 RESULT = {"classes": ["a"], "predictions": [], "total": 1}
@@ -39,6 +41,18 @@ def _digits(store, settings) -> None:
 def trained(store) -> int:
     """A run that has succeeded."""
     return succeeded(store)
+
+
+@pytest.fixture
+def deleted_meanwhile(store, settings, trained, monkeypatch) -> None:
+    """Deletes the run between the look at it and the job."""
+
+    def too_late(*args, **keywords):
+        delete_runs(store, settings, [trained])
+        return create_job(*args, **keywords)
+
+    for module in ("app.api.jobs", "app.api.tryit", "app.tryit"):
+        monkeypatch.setattr(f"{module}.create_job", too_late)
 
 
 def succeeded(store, **evaluation) -> int:
@@ -111,6 +125,30 @@ def test_an_export_is_queued(client, bell, trained):
     problem = assert_problem(client.post(url, json={"format": "tflite"}), 422)
     assert "safetensors" in problem["errors"][0]["expected"]
     assert_problem(client.post(url, content=b"format: x"), 415)
+
+
+@pytest.mark.parametrize(
+    ("method", "what", "sent"),
+    [
+        ("POST", "exports", {"json": {"format": "safetensors"}}),
+        ("POST", "predictions", {"files": pictures("a.png")}),
+        ("POST", "classify", {"files": pictures("a.png")}),
+        ("GET", "modules", {}),
+    ],
+)
+def test_a_run_deleted_in_that_instant_is_not_there(
+    client, deleted_meanwhile, trained, method, what, sent
+):
+    never = assert_problem(client.get("/api/v1/runs/99"), 404)
+    answer = client.request(method, f"/api/v1/runs/{trained}/{what}", **sent)
+    assert assert_problem(answer, 404) == {**never, "detail": f"There is no run {trained}."}
+
+
+def test_the_page_of_a_run_deleted_in_that_instant_is_not_there(client, deleted_meanwhile, trained):
+    never = client.get("/runs/99")
+    answer = send(client, f"/runs/{trained}/export", format="safetensors")
+    assert answer.status_code == never.status_code == 404
+    assert answer.text == never.text.replace("99", str(trained))
 
 
 @pytest.mark.parametrize("what", ["predictions", "exports"])

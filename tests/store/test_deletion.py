@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from store.settings import Settings
 from store.studies import create_study, get_study
 from store.tables import LEFTOVERS, RUNS, STEP_RUNS, STUDY_STEPS, StudyStep, fresh
 from tests.store.helpers import claimed, epoch, evaluated, queued, ready_dataset, spec, started
+from trainer.errors import NotFound
 
 
 @pytest.fixture
@@ -80,6 +82,27 @@ def test_everything_about_a_run_goes_and_its_files(store: Store, settings: Setti
     left = {row.name: row.query for row in list_comparisons(store)}
     assert left == {"both": f"run={second}", "other": f"run={second}&epoch={first}"}
     assert remove_leftovers(store, settings) == 0
+
+
+def test_a_job_that_meets_a_deletion_finds_no_run(store: Store, settings: Settings) -> None:
+    ready_dataset(store)
+    run_id = ended(store, settings)
+    problems: list[BaseException | None] = []
+
+    def ask() -> None:
+        with pytest.raises(NotFound, match=f"There is no run {run_id}") as problem:
+            jobs.create_job(store, "export", "ann", {"file": "x", "format": "onnx"}, run_id=run_id)
+        problems.append(problem.value)
+
+    asking = threading.Thread(target=ask)
+    with store.write() as conn:
+        deletion._delete_rows(conn, [run_id])
+        asking.start()
+        asking.join(0.2)
+        assert not problems
+    asking.join(20)
+    assert problems
+    assert jobs.list_jobs(store) == []
 
 
 def test_live_runs_are_refused_one_by_one(store: Store, settings: Settings) -> None:
