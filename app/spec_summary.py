@@ -98,6 +98,11 @@ class SpecSummary(BaseModel):
     queue: QueueOut
     ends_at: float | None = Field(description="Unix seconds at which it may have ended.")
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it is expected to take long, by what was measured here."""
+        return self.time is not None and self.time.total_s > LONG_S
+
 
 def summarize(
     store: Store, settings: Settings, spec: ExperimentSpec, priority: int = 0

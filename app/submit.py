@@ -64,9 +64,7 @@ def submit(
     """
     dataset = None
     if not external:
-        check_spec(store, settings, spec)
-        if not (acknowledge_leaks or repeats):
-            check_leaks(store, settings, [spec])
+        check_launch(store, settings, spec, may_leak=acknowledge_leaks or repeats)
         dataset = registered(store, spec.dataset.name, owner)
     run, created = create_run(
         store,
@@ -309,6 +307,17 @@ def add_dataset(
     if row.status == "preparing":
         bell.ring_interactive()
     return row
+
+
+def check_launch(store: Store, settings: Settings, spec: ExperimentSpec, *, may_leak: bool) -> None:
+    """Check that a run can be launched here, and that none of its images leak where none may.
+
+    Raises:
+        InvalidInput: With an error for each field that is wrong.
+    """
+    check_spec(store, settings, spec)
+    if not may_leak:
+        check_leaks(store, settings, [spec])
 
 
 def check_spec(store: Store, settings: Settings, spec: ExperimentSpec) -> None:

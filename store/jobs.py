@@ -156,6 +156,13 @@ def exports(store: Store, run_id: int, limit: int = 20) -> list[JobRow]:
         return [JobRow(**row._mapping) for row in conn.execute(query)]
 
 
+def succeeded_jobs(store: Store, kind: str) -> list[JobRow]:
+    """Return the jobs of a kind that have succeeded, as far as they are kept, newest first."""
+    query = select(JOBS).where(JOBS.c.kind == kind, JOBS.c.state == "succeeded")
+    with store.read() as conn:
+        return [JobRow(**row._mapping) for row in conn.execute(query.order_by(JOBS.c.id.desc()))]
+
+
 def newest_job(store: Store, kind: str, dataset_id: int) -> JobRow | None:
     """Return the newest job of a kind that looks at a dataset."""
     with store.read() as conn:

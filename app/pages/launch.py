@@ -17,6 +17,7 @@ from app.launch_bases import Base, find_base, guide_base, recipe_base, run_base
 from app.pages.launch_context import (
     PRIORITIES,
     Typed,
+    Untried,
     dataset_choices,
     launch_context,
     whole_number,
@@ -24,8 +25,9 @@ from app.pages.launch_context import (
 from app.pages.launch_start import router as start_router
 from app.pages.launch_sync import synced
 from app.pages.templating import render
+from app.preflights import long_untried
 from app.security import CheckedForm
-from app.submit import submit
+from app.submit import check_launch, submit
 from store.database import Store
 from store.studies import get_study
 from store.values import ID_LIMIT
@@ -98,8 +100,15 @@ def launch_submit(
     bell: BellDep,
     owner: Owner,
     form: CheckedForm,
+    untried: Annotated[bool, Query()] = False,
 ) -> Response:
-    """Queue the run that the form or the YAML describes, or show what is wrong with it."""
+    """Queue the run that the form or the YAML describes, or show what is wrong with it.
+
+    Of a long run that was not tried before it is asked first whether it should be.
+
+    Args:
+        untried: That is answered.
+    """
     typed = Typed.of(form)
     is_yaml = form.get("source") == "yaml"
     priority, priority_error = whole_number("priority", typed.priority, PRIORITIES, 0)
@@ -107,6 +116,16 @@ def launch_submit(
         spec = parse_spec_text(typed.yaml or "") if is_yaml else parse_spec(spec_data(typed.values))
         if priority_error is not None:
             raise InvalidInput.of(priority_error)
+        check_launch(store, settings, spec, may_leak=typed.acknowledge_leaks)
+        if not untried and (long := long_untried(store, settings, spec)) is not None:
+            page = launch_context(
+                store,
+                settings,
+                typed if is_yaml else replace(typed, yaml=None),
+                base=typed_base(store, form),
+                untried=Untried(long, "yaml" if is_yaml else "form"),
+            )
+            return render(request, "pages/launch.html", page)
         run, _ = submit(
             store,
             settings,

@@ -125,6 +125,15 @@ class Many(StudyPart):
 
 
 @dataclass(frozen=True)
+class Untried:
+    """A long run that was sent off without having been tried, of which is asked whether to."""
+
+    summary: SpecSummary
+    source: str
+    """form or yaml: what describes it."""
+
+
+@dataclass(frozen=True)
 class LaunchPage:
     """What `pages/launch.html` shows."""
 
@@ -145,13 +154,14 @@ class LaunchPage:
     acknowledged: bool = False
     """Whether it is to be launched though images leak."""
     is_refused: bool = False
-    """Whether this answers an attempt that failed."""
+    """Whether this answers an attempt that launched nothing."""
     section: str = "launch_page"
     priorities: tuple[int, int] = PRIORITIES
     seeds: tuple[int, int] = SEEDS
     study: str = ""
     """Number of the study that the run is to join."""
     many: Many = Many()
+    untried: Untried | None = None
 
     @property
     def leak(self) -> FieldError | None:
@@ -177,6 +187,7 @@ def launch_context(
     recipe: StudyPart | None = None,
     study: str = "",
     many: Many | None = None,
+    untried: Untried | None = None,
     yaml: str | None = None,
 ) -> LaunchPage:
     """Gather the form as typed, with what is wrong beside it; untouched without `typed`.
@@ -211,7 +222,8 @@ def launch_context(
         recipe=recipe or StudyPart(),
         many=many or _many(typed),
         acknowledged=typed.acknowledge_leaks,
-        is_refused=bool(given or given_yaml or priority_error),
+        untried=untried,
+        is_refused=bool(given or given_yaml or priority_error or untried),
         study=typed.study or study,
     )
 

@@ -11,11 +11,10 @@ from fastapi import Request
 from starlette.responses import JSONResponse
 
 from app.forms import launch_form, short_yaml, spec_data, typed_values
-from app.leaks import check_leaks
 from app.pages.launch_context import Typed
 from app.pages.templating import templates
 from app.spec_summary import SpecSummary, summarize
-from app.submit import check_spec
+from app.submit import check_launch
 from store.database import Store
 from store.settings import Settings
 from trainer.errors import FieldError, InvalidInput
@@ -40,9 +39,7 @@ def synced(
         if is_yaml:
             values = answer["values"] = typed_values(answer["spec"])
         summary = summarize(store, settings, spec, typed.priority_number)
-        check_spec(store, settings, spec)
-        if not typed.acknowledge_leaks:
-            check_leaks(store, settings, [spec])
+        check_launch(store, settings, spec, may_leak=typed.acknowledge_leaks)
     except InvalidInput as error:
         errors = error.errors
     if not is_yaml:

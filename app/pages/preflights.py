@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.answers import JobOut
 from app.dependencies import BellDep, JobDep, Owner, SettingsDep, StoreDep
-from app.forms import spec_data
+from app.forms import spec_data, typed_values
 from app.outputs import job_out
 from app.pages.launch_context import Typed, launch_context
 from app.pages.templating import render
@@ -41,6 +42,8 @@ class PreflightPage:
     result: Mapping[str, Any] | None
     waits_for: str
     """What it waits for while it is queued."""
+    typed: Mapping[str, str]
+    """What the launch form would hold, by the names of its controls."""
     section: str = "launch_page"
 
     @property
@@ -61,6 +64,7 @@ def _page(store: Store, job: JobRow) -> PreflightPage:
         training.batch_size,
         job.result,
         _waits_for(store, job) if job.state == "queued" else "",
+        {**typed_values(job.payload["spec"]), **job.payload.get("launch", {})},
     )
 
 
@@ -110,7 +114,7 @@ def start(
     is_yaml = form.get("source") == "yaml"
     try:
         spec = parse_spec_text(typed.yaml or "") if is_yaml else parse_spec(spec_data(typed.values))
-        job = start_preflight(store, settings, bell, spec, owner=owner)
+        job = start_preflight(store, settings, bell, spec, owner=owner, launch=_launch(form, typed))
     except InvalidInput as error:
         page = launch_context(
             store,
@@ -121,3 +125,11 @@ def start(
         )
         return render(request, "pages/launch.html", page, 422)
     return RedirectResponse(request.app.url_path_for("preflight_page", job_id=job.id), 303)
+
+
+def _launch(form: FormData, typed: Typed) -> dict[str, str]:
+    """Return what was typed of the launch beside the spec."""
+    given = {"priority": typed.priority, "note": typed.note, "study": typed.study}
+    given |= {"acknowledge_leaks": "yes"} if typed.acknowledge_leaks else {}
+    given |= {key: text for key, text in typed.values.items() if key.startswith("many_")}
+    return {**given, "base": str(form.get("base", ""))}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 
+import pytest
+from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.forms import spec_data, typed_values
 from store import jobs
 from store.database import Store
 from store.rows import WorkerRow
+from store.runs import create_run, get_run, list_runs
 from store.settings import Settings
 from store.workers import beat
 from tests.app.conftest import SPEC, FakeBell, assert_problem
-from tests.app.pages import page, send, text_of
-from tests.seeding import add_digits
+from tests.app.pages import check, page, send, text_of
+from tests.seeding import Seeded, Teller, add_digits, claim, run_spec
 
 RESULT = {
     "device": "a processor",
@@ -66,6 +70,77 @@ def test_a_preflight_waits_for_a_training_slot_and_tells_what_a_run_would_be_lik
     picture = client.get(done.select_one(".preflight-sheet")["src"])
     assert picture.headers["content-type"] == "image/png"
     assert client.get("/preflights/99").status_code == 404
+
+
+@pytest.fixture
+def long_form(seeded: Seeded, store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A form whose run is expected to take long, by a run that was measured."""
+    run, _ = create_run(
+        store, run_spec("measured", training={"epochs": 2}), owner="ann", priority=999
+    )
+    teller = Teller(store, run.id, claim(store, run.id), epochs=2, top=0.9, speed=2.0)
+    teller.whole()
+    monkeypatch.setattr("app.spec_summary.LONG_S", 0.001)
+    spec = run_spec("a long one", training={"epochs": 8}).model_dump(mode="json")
+    spec["dataset"]["input_size_px"] = 64  # what the teller says it was fed
+    given = {"note": "why", "priority": "7", "many_note": "kept", "source": "form"}
+    return {**typed_values(spec), **given}
+
+
+def test_a_long_run_that_was_not_tried_is_asked_about_with_nothing_lost(
+    client: TestClient, store: Store, long_form: dict[str, str]
+) -> None:
+    before = len(list_runs(store).rows)
+    answer = send(client, "/launch", **long_form)
+    assert answer.status_code == 200
+    soup = BeautifulSoup(answer.text, "html.parser")
+    check(soup)
+    asked = soup.find(id="untried")
+    assert "Nothing is launched yet: this run may take about" in text_of(asked)
+    assert {button["form"] for button in asked.select("button")} == {"launch-form"}
+    assert soup.find(id="f-note")["value"] == "why"
+    assert soup.find(id="f-priority")["value"] == "7"
+    assert soup.find(id="f-training-epochs")["value"] == "8"
+    assert text_of(soup.find(id="many_note")) == "kept"
+    assert len(list_runs(store).rows) == before
+    try_first, without = (button["formaction"] for button in asked.select("button"))
+    assert send(client, try_first, **long_form).headers["location"].startswith("/preflights/")
+    assert send(client, without, **long_form).headers["location"].startswith("/runs/")
+    wrong = send(client, "/launch", **{**long_form, "optimizer.lr": "70"})
+    assert wrong.status_code == 422, "what is wrong is said first"
+
+
+def test_what_was_tried_is_launched_from_its_page_and_not_asked_about(
+    client: TestClient, store: Store, long_form: dict[str, str]
+) -> None:
+    tried = send(client, "/launch/preflight", **long_form).headers["location"]
+    form = page(client, tried).find(id="preflight-launch")
+    hidden = {one["name"]: one["value"] for one in form.select("input[type=hidden]")}
+    launched = send(client, form["action"], **hidden)
+    assert launched.status_code == 303, launched.text
+    run = get_run(store, int(launched.headers["location"].rpartition("/")[2]))
+    assert (run.name, run.priority, run.note) == ("a long one", 7, "why")
+    assert send(client, "/launch", **long_form).status_code == 200, "it has not succeeded yet"
+    claimed = jobs.claim_job(store, 60, ["train"])
+    assert claimed is not None
+    jobs.job_succeeded(store, claimed, RESULT)
+    other = {**long_form, "name": "again", "training.seed": "5"}
+    assert send(client, "/launch", **other).status_code == 303
+    longer = {**long_form, "training.epochs": "9"}
+    assert send(client, "/launch", **longer).status_code == 200
+    back = send(client, form.select("button")[1]["formaction"], **hidden)
+    soup = BeautifulSoup(back.text, "html.parser")
+    assert soup.find(id="f-name")["value"] == "a long one"
+    assert text_of(soup.find(id="many_note")) == "kept"
+
+
+def test_a_script_and_a_network_that_nobody_timed_are_not_asked(
+    client: TestClient, long_form: dict[str, str]
+) -> None:
+    spec = spec_data(long_form)
+    assert client.post("/api/v1/runs", json=spec).status_code == 201
+    untimed = {**long_form, "model.architecture": "resnet18", "model.weights": "none"}
+    assert send(client, "/launch", **untimed).status_code == 303
 
 
 def test_a_form_is_tried_without_being_launched(

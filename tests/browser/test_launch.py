@@ -79,3 +79,31 @@ def test_the_form_works_without_scripts(browser: Browser, server: Server) -> Non
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
     assert page.url.endswith("/compare?run=2&run=1")
     context.close()
+
+
+def test_a_long_run_is_asked_about_tried_and_launched(
+    page: Page, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = server.started_run(epochs=2)
+    for number in (1, 2):
+        measured.epoch(number)
+    measured.finish()
+    monkeypatch.setattr("app.spec_summary.LONG_S", 0.001)
+    page.goto(f"/launch?from={measured.run_id}")
+    page.locator("#f-name").fill("tried first")
+    page.locator("#f-note").fill("why")
+    page.get_by_role("button", name="Launch", exact=True).click()
+    expect(page.locator("#untried")).to_be_focused()
+    expect(page.locator("#untried")).to_contain_text("Nothing is launched yet")
+    expect(page.locator("#f-name")).to_have_value("tried first")
+    page.get_by_role("button", name="Try two batches first").click()
+    page.wait_for_url(re.compile(r"/preflights/\d+$"))
+    page.get_by_role("button", name="Change it").click()
+    expect(page.locator("#f-name")).to_have_value("tried first")
+    expect(page.locator("#f-note")).to_have_value("why")
+    page.go_back()
+    page.get_by_role("button", name="Launch it").click()
+    page.wait_for_url(re.compile(r"/runs/\d+$"))
+    run = get_run(server.store, int(page.url.rpartition("/")[2]))
+    assert (run.name, run.note) == ("tried first", "why")
+    assert page.evaluate("localStorage.getItem('tuneboard-launch-draft')") is None

@@ -26,7 +26,8 @@ export function startDraft(form) {
     if (differences(makeDraft(untouched, here(), 0), entriesOf(form)).some(([name]) => name !== "spec_yaml")) keep();
   });
   form.addEventListener("submit", (event) => {
-    if (!event.defaultPrevented) write(SENT_KEY, "yes");
+    const tries = event.submitter?.hasAttribute("data-tries"); // a preflight launches nothing
+    if (!event.defaultPrevented && !tries) write(SENT_KEY, "yes");
   });
   notice.querySelector("[data-draft-restore]").addEventListener("click", () => {
     restore(form, offered);
