@@ -19,6 +19,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlmodel import Field, SQLModel
 
@@ -133,7 +134,7 @@ class Run(SQLModel, table=True):
 
     __tablename__ = "runs"
     __table_args__ = (
-        Index("ix_runs_claim", "status", "priority", "id"),
+        Index("ix_runs_queue", "status", text("priority DESC"), text("coalesce(place, id)"), "id"),
         Index("ix_runs_shown", "archived_at", "status"),
         Index("ix_runs_finished_at", "finished_at"),
         UniqueConstraint("owner", "idempotency_key", name="uq_runs_idempotency"),

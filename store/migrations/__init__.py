@@ -19,7 +19,7 @@ from trainer.errors import TuneboardError
 if TYPE_CHECKING:
     from store.database import Store
 
-HEAD = "0014"
+HEAD = "0015"
 HERE = Path(__file__).parent
 _LOCK = 0x54554E45424F4152  # "TUNEBOAR"; PostgreSQL's advisory locks are numbers
 

@@ -38,6 +38,10 @@ from store.tables import (
 )
 from trainer.errors import TuneboardError
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*expression-based index"  # SQLite's cannot be compared
+)
+
 START = (
     "import sys; from store.database import open_store; s = open_store(sys.argv[1]); s.migrate(); "
     "print('alembic' in sys.modules); s.dispose()"

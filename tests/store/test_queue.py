@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import event
 
 from store import lifecycle, runs, workers
 from store.database import Store
@@ -76,6 +77,25 @@ def test_a_moved_run_is_taken_in_its_new_order(store: Store) -> None:
     later = queued(store).id
     assert queued_ids(store) == [third, second, first, later]
     assert [claimed(store).run.id for _ in range(4)] == [third, second, first, later]
+
+
+def test_the_next_run_is_found_without_sorting_the_queue(sqlite_store: Store) -> None:
+    """PostgreSQL chooses by the size of the table; this one's planner does not."""
+    ready_dataset(sqlite_store)
+    queued(sqlite_store)
+    said: list[tuple[str, object]] = []
+
+    @event.listens_for(sqlite_store.engine, "before_cursor_execute")
+    def note(_conn, _cursor, statement, parameters, *_) -> None:
+        said.append((statement, parameters))
+
+    claimed(sqlite_store)
+    [(statement, parameters)] = [one for one in said if "coalesce(runs.place" in one[0]]
+    with sqlite_store.read() as conn:
+        plan = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    steps = [step for *_, step in plan]
+    assert any("ix_runs_queue" in step for step in steps)
+    assert not any("TEMP B-TREE" in step for step in steps), steps
 
 
 def test_a_moved_run_takes_the_nearest_priority_that_fits(store: Store) -> None:
