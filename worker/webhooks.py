@@ -38,6 +38,11 @@ ANSWER_BYTES = 300
 AGAIN = frozenset({408, 425, 429})
 """Client errors after which another try may do; after others it will not."""
 
+CERTIFICATE_REMEDY = (
+    "It must name the host, and an authority must have signed it that the interactive worker "
+    "trusts; SSL_CERT_FILE in the worker's environment names a file of such."
+)
+
 
 class NotCalled(Exception):
     """The address is one that is never called; another try is of no use."""
@@ -182,4 +187,7 @@ def _address(host: str, port: int, hosts: Collection[str]) -> str:
 def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {TIMEOUT_S:.0f} s"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message.rstrip(".")
+        return f"its certificate is not accepted: {reason}. {CERTIFICATE_REMEDY}"
     return str(error) or type(error).__name__

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +29,18 @@ from worker.steps import go_on
 from worker.webhooks import WebhookRunner
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """A host's, signed by itself."""
+
+    path: Path
+    key: Path
+
+
 class Receiver:
     """Answers with the statuses given, one after the other and the last for ever."""
 
-    def __init__(self, *statuses: int) -> None:
+    def __init__(self, *statuses: int, certificate: Certificate | None = None) -> None:
         self.statuses = list(statuses)
         self.heard: list[tuple[str, dict[str, str], bytes]] = []
         outer = self
@@ -46,8 +58,13 @@ class Receiver:
             def log_message(self, *_: Any) -> None: ...
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate.path, certificate.key)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?lab=1"
+        scheme = "http" if certificate is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self.server.server_port}/hook?lab=1"
 
     def close(self) -> None:
         self.server.shutdown()
@@ -57,6 +74,28 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     opened = Receiver(200)
+    yield opened
+    opened.close()
+
+
+def certificate_of(folder: Path, address: str) -> Certificate:
+    made = Certificate(folder / f"{address}.pem", folder / f"{address}-key.pem")
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    name = ("-subj", "/CN=receiver", "-addext", f"subjectAltName=IP:{address}")
+    files = ("-out", made.path, "-keyout", made.key)
+    command = ["openssl", "req", "-x509", *curve, *name, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return certificate_of(tmp_path, "127.0.0.1")
+
+
+@pytest.fixture
+def secure_receiver(certificate: Certificate) -> Iterator[Receiver]:
+    opened = Receiver(200, certificate=certificate)
     yield opened
     opened.close()
 
@@ -149,6 +188,45 @@ def test_a_refused_connection_is_tried_a_bounded_number_of_times(
     row = only(house, study)
     assert (row.state, len(row.outcomes)) == ("failed", deliveries.MAX_TRIES)
     assert "refused" in row.outcomes[0]["error"].lower()
+
+
+def test_a_receiver_whose_certificate_is_trusted_is_told_by_https(
+    house: House,
+    secure_receiver: Receiver,
+    certificate: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
+    study = made(house, secure_receiver.url)
+    deliveries.try_webhook(house.store, study.id, "ann")
+    sender(house).work()
+    assert (only(house, study).state, len(secure_receiver.heard)) == ("delivered", 1)
+
+
+def test_a_receiver_whose_certificate_is_not_trusted_is_told_nothing_and_the_page_why(
+    house: House, secure_receiver: Receiver
+) -> None:
+    study = made(house, secure_receiver.url)
+    deliveries.try_webhook(house.store, study.id, "ann")
+    sender(house).work()
+    row = only(house, study)
+    assert (row.state, secure_receiver.heard) == ("queued", [])  # it is tried again
+    assert row.outcomes[0]["error"].startswith("its certificate is not accepted: self-signed")
+    assert "SSL_CERT_FILE" in row.outcomes[0]["error"]
+
+
+def test_a_certificate_for_another_host_is_not_accepted(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = certificate_of(tmp_path, "127.0.0.2")
+    monkeypatch.setenv("SSL_CERT_FILE", str(other.path))
+    receiver = Receiver(200, certificate=other)
+    study = made(house, receiver.url)
+    deliveries.try_webhook(house.store, study.id, "ann")
+    sender(house).work()
+    receiver.close()
+    assert receiver.heard == []
+    assert "not valid for '127.0.0.1'" in only(house, study).outcomes[0]["error"]
 
 
 def test_a_name_that_leads_to_this_machine_is_not_called(house: House, receiver: Receiver) -> None:
