@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from trainer import selection
 from trainer.module_names import listed, unknown_module
-from trainer.optimizer_sections import RateGroup, check_groups
+from trainer.optimizer_section import RateGroup, check_groups
 from trainer.section import Section, field_problem, yaml_list
 
 _STAGE_EXAMPLE = "[{epoch: 6, unfreeze: all, lr: 0.0001, scheduler: restart}]"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from trainer.optimizer_sections import DEFAULT_PLATEAU_PATIENCE_EPOCHS, SchedulerSpec
+from trainer.scheduler_section import DEFAULT_PLATEAU_PATIENCE_EPOCHS, SchedulerSpec
 from trainer.spec import ExperimentSpec
 from trainer.training_sections import TrainingSpec
 

@@ -14,7 +14,8 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from trainer.history import Figures, plateau_cuts
-from trainer.optimizer_sections import OptimizerSpec, RateGroup, SchedulerSpec
+from trainer.optimizer_section import OptimizerSpec, RateGroup
+from trainer.scheduler_section import SchedulerSpec
 from trainer.selection import is_within
 from trainer.spec import ExperimentSpec
 from trainer.stages import span_at

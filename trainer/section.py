@@ -41,3 +41,23 @@ def yaml_list(value: object, what: str, example: str) -> object:
             {"expected": f"a YAML list of {what}", "remedy": f"For example {example}."},
         ) from error
     return () if read is None else read
+
+
+def refuse_strangers(section: Section, choice: str, owners: dict[str, tuple[str, ...]]) -> None:
+    """Refuse fields that are given though the section's choice has no use for them.
+
+    Args:
+        section: Its field `name` holds the choice.
+        choice: Dotted path of that field, for the message.
+        owners: Field → the choices that take it; a field counts as given unless None or empty.
+    """
+    chosen = getattr(section, "name")  # noqa: B009 (each section has its own literal type)
+    for field, takers in owners.items():
+        value = getattr(section, field)
+        if chosen not in takers and value is not None and value is not False and value != ():
+            raise field_problem(
+                field,
+                list(value) if isinstance(value, tuple) else value,
+                f"left out for `{choice}: {chosen}`",
+                f"Only {' and '.join(takers)} {'take' if len(takers) > 1 else 'takes'} it.",
+            )

@@ -17,7 +17,8 @@ from trainer import catalogue
 from trainer.data_sections import AugmentationSpec, DatasetSpec
 from trainer.freeze_sections import FreezeSpec
 from trainer.model_sections import ModelSpec
-from trainer.optimizer_sections import OptimizerSpec, SchedulerSpec, check_groups
+from trainer.optimizer_section import OptimizerSpec, check_groups
+from trainer.scheduler_section import SchedulerSpec
 from trainer.section import Section as _Section
 from trainer.section import field_problem as _field_problem
 from trainer.training_sections import LossSpec, TrainingSpec

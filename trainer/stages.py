@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainer.optimizer_sections import RateGroup
+from trainer.optimizer_section import RateGroup
 from trainer.spec import ExperimentSpec
 
 

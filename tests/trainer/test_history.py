@@ -15,8 +15,8 @@ from trainer.history import (
     skill,
     stops_early,
 )
-from trainer.optimizer_sections import SchedulerSpec
 from trainer.parsing import parse_spec
+from trainer.scheduler_section import SchedulerSpec
 from trainer.training_sections import TrainingSpec
 
 # Loss falls, stays, gains less than the threshold, falls, rises.

@@ -9,7 +9,7 @@ from torch.optim import lr_scheduler as torchs
 
 from trainer.errors import InvalidInput
 from trainer.optim import build_optimizer, learning_rate, set_learning_rate
-from trainer.optimizer_sections import RateGroup
+from trainer.optimizer_section import RateGroup
 from trainer.parsing import parse_spec
 
 
