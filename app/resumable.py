@@ -27,10 +27,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from app.errors import HttpProblem
+from app.incoming import batches
 from app.uploads import (
     STALE_S,
     Upload,
-    batches,
     check_opening,
     disk_problem,
     final_name,

@@ -18,11 +18,12 @@ import socket
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Request
 from starlette.datastructures import FormData, Headers, MutableHeaders, UploadFile
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.body_limits import limited
 from app.errors import HttpProblem, problem_of, problem_response
 from app.signing import Signer, matches
 from store.settings import Settings
@@ -33,9 +34,6 @@ SESSION_S = 30 * 24 * 3600
 CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "x-csrf-token"
 LOCAL_OWNER = "local"
-PICTURE_LIMIT_BYTES = 64 * 1024**2  # a photo has 5 to 20 MB
-BODY_LIMIT_BYTES = 4 * 1024**2  # a study of hundreds of specs is far below; archives have their own
-UPLOAD_SLACK_BYTES = 64 * 1024  # what a form adds around its file
 
 HEADERS = {
     # Plotly writes style elements and attributes while it draws; nothing else is inline.
@@ -144,7 +142,7 @@ class Guard:
         self._app = app
         self._hosts = _known_hosts(settings)
         self._any_address = not _is_loopback(settings.host)
-        self._upload_limit_bytes = settings.upload_limit_bytes + UPLOAD_SLACK_BYTES
+        self._settings = settings
         self.tokens = tokens
         self.signer = signer
         # Cookies know no ports: two installations on one machine must not share a name.
@@ -177,7 +175,7 @@ class Guard:
         if answer is not None:
             await answer(scope, receive, send_safely)
             return
-        await self._app(scope, self._limited(request, receive), send_safely)
+        await self._app(scope, limited(request, receive, self._settings), send_safely)
 
     def owner_of_token(self, token: str) -> str | None:
         """Return whose token it is; every token is compared, whichever matches."""
@@ -241,29 +239,6 @@ class Guard:
                 return name
         return None
 
-    def _limited(self, request: Request, receive: Receive) -> Receive:
-        """Return `receive` for a body of at most the size this address takes."""
-        limit_bytes = BODY_LIMIT_BYTES
-        if takes_archive(request.url.path):
-            limit_bytes = self._upload_limit_bytes
-        elif takes_picture(request.url.path):
-            limit_bytes = PICTURE_LIMIT_BYTES + UPLOAD_SLACK_BYTES
-        received_bytes = 0
-        declared = request.headers.get("content-length", "")
-
-        async def receive_limited() -> Message:
-            nonlocal received_bytes
-            if declared.isdigit() and int(declared) > limit_bytes:
-                raise _size_problem(limit_bytes)
-            message = await receive()
-            if message["type"] == "http.request":
-                received_bytes += len(message.get("body", b""))
-                if received_bytes > limit_bytes:
-                    raise _size_problem(limit_bytes)
-            return message
-
-        return receive_limited
-
 
 class _Visit:
     """What the middleware knows of one request, for the helpers above."""
@@ -302,26 +277,6 @@ class _Visit:
     def _owner(self) -> str:
         owner: str = self.request.state.owner
         return owner
-
-
-def takes_archive(path: str) -> bool:
-    """Return whether an address takes an uploaded archive or images, and so a large body."""
-    if path in {"/datasets/upload", "/api/v1/datasets/upload"}:
-        return True
-    if path.startswith("/api/v1/uploads/") and not path.endswith("/finish"):
-        return True
-    if path.startswith("/api/v1/runs/") and path.endswith("/predictions"):
-        return True
-    if path.startswith(("/runs/", "/parts/runs/")) and path.endswith("/try"):
-        return True
-    return path.startswith("/api/v1/datasets/") and path.endswith("/archive")
-
-
-def takes_picture(path: str) -> bool:
-    """Return whether an address takes one uploaded image."""
-    return path.startswith("/api/v1/runs/") and path.endswith(
-        ("/classify", "/gradcam", "/features")
-    )
 
 
 def _set_cookie(
@@ -368,11 +323,6 @@ def _origin_problem(origin: str) -> HttpProblem:
         f"A page of {origin} may not change anything here.",
         "Use Tuneboard's own pages, or a script without a browser.",
     )
-
-
-def _size_problem(limit_bytes: int) -> HTTPException:
-    # The framework lets its own exceptions alone pass while it parses a body.
-    return HTTPException(413, f"The request's body is larger than {limit_bytes:,} bytes.")
 
 
 def _in_api(path: str) -> bool:

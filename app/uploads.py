@@ -1,4 +1,4 @@
-"""Archives and images on their way in: streamed to disk, checked; archives become datasets.
+"""Archives and images that arrive: written to disk, checked; archives become datasets.
 
 An archive of gigabytes never lies in memory, nor in the system's folder for temporary files,
 which is memory on many machines. What the guard lets through is bounded in size already.
@@ -12,30 +12,25 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from fastapi import Request
-from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from app.dependencies import Rings
 from app.errors import HttpProblem
+from app.incoming import OnFields, batches, read_form
 from store.database import Store
 from store.datasets import check_name, delete_dataset, get_dataset, register_dataset
 from store.rows import DatasetRow
 from store.settings import Settings
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound
 
-BATCH_BYTES = 1024 * 1024  # handed to a thread at a time
-FIELDS_LIMIT = 20
-FIELD_LIMIT_BYTES = 4096
 FILENAME_LIMIT = 500  # characters of an image's name
 PICTURES_LIMIT = 10_000  # in one form
 STALE_S = 24 * 3600  # after which a half-received file is surely nobody's
@@ -57,7 +52,7 @@ def uploads_dir(settings: Settings) -> Path:
 
 
 async def receive_archive(
-    request: Request, settings: Settings, on_fields: Callable[[dict[str, str]], None] | None = None
+    request: Request, settings: Settings, on_fields: OnFields | None = None
 ) -> Upload:
     """Return the archive in a multipart form; its caller owns the file.
 
@@ -77,7 +72,7 @@ async def receive_archive(
             names.append(name)
             return file
 
-        fields = await _read_form(request, the_only_one, on_fields)
+        fields = await read_form(request, the_only_one, on_fields)
         if not names:
             raise InvalidInput.of(FieldError("file", None, "a zip archive"))
         upload = Upload(path, Path(names[0].replace("\\", "/")).name, fields)
@@ -167,7 +162,7 @@ async def receive_pictures(request: Request, settings: Settings) -> Pictures:
 
 
 async def receive_form(
-    request: Request, settings: Settings, on_fields: Callable[[dict[str, str]], None] | None = None
+    request: Request, settings: Settings, on_fields: OnFields | None = None
 ) -> tuple[dict[str, str], Pictures | None]:
     """Return a form's fields, and its images in a new folder where it has any.
 
@@ -192,7 +187,7 @@ async def receive_form(
             return opened.enter_context(path.open("xb"))
 
         try:
-            fields = await _read_form(request, one_more, on_fields)
+            fields = await read_form(request, one_more, on_fields)
             opened.close()
             kept = await run_in_threadpool(_list_pictures, folder, listing)
         except OSError as error:
@@ -229,116 +224,6 @@ def remove_stale(settings: Settings) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-OnFields = Callable[[dict[str, str]], None]
-OpenFile = Callable[[str], BinaryIO]
-
-
-async def _read_form(
-    request: Request, open_file: OpenFile, on_fields: OnFields | None = None
-) -> dict[str, str]:
-    """Return the fields of a multipart form, its files written as they come.
-
-    Args:
-        open_file: Told each file's name; returns where it is to be written.
-        on_fields: Called with the fields that came before a file.
-
-    Raises:
-        HttpProblem: With 400 if the form is broken.
-    """
-    _, options = parse_options_header(request.headers.get("content-type", ""))
-    try:
-        form = _Form(options.get(b"boundary", b""), open_file, on_fields)
-        async for batch in batches(request):
-            await run_in_threadpool(form.feed, batch)
-        form.finish()
-    except MultipartParseError as error:
-        raise HttpProblem(400, f"The form could not be read: {error}.") from error
-    return form.fields
-
-
-class _Form:
-    """A multipart form whose files go to disk as they come."""
-
-    def __init__(self, boundary: bytes, open_file: OpenFile, on_fields: OnFields | None) -> None:
-        self.fields: dict[str, str] = {}
-        self._open_file = open_file
-        self._file: BinaryIO | None = None
-        self._on_fields = on_fields
-        self._header = bytearray()
-        self._header_value = bytearray()
-        self._options: dict[bytes, bytes] = {}
-        self._value: bytearray | None = None
-        self._ended = False
-        if not boundary:
-            raise MultipartParseError("its content type names no boundary")
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin_part,
-                "on_header_field": self._add_header_field,
-                "on_header_value": self._add_header_value,
-                "on_header_end": self._end_header,
-                "on_headers_finished": self._begin_value,
-                "on_part_data": self._add_data,
-                "on_part_end": self._end_part,
-                "on_end": self._end,
-            },
-        )
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body."""
-        self._parser.write(data)
-
-    def finish(self) -> None:
-        """Check that the form is complete."""
-        self._parser.finalize()
-        if not self._ended:
-            raise MultipartParseError("it ends in the middle")
-
-    def _begin_part(self) -> None:
-        self._options = {}
-
-    def _add_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
-
-    def _end_header(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            _, self._options = parse_options_header(bytes(self._header_value))
-        self._header.clear()
-        self._header_value.clear()
-
-    def _begin_value(self) -> None:
-        if b"filename" not in self._options:
-            self._value = bytearray()
-            if len(self.fields) >= FIELDS_LIMIT:
-                raise MultipartParseError("it has too many fields")
-            return
-        self._value = None
-        if self._on_fields is not None:
-            self._on_fields(self.fields)
-        self._file = self._open_file(self._options[b"filename"].decode(errors="replace"))
-
-    def _add_data(self, data: bytes, start: int, end: int) -> None:
-        if self._value is None:
-            if self._file is not None:
-                self._file.write(data[start:end])
-            return
-        self._value += data[start:end]
-        if len(self._value) > FIELD_LIMIT_BYTES:
-            raise MultipartParseError("one of its fields is too long")
-
-    def _end_part(self) -> None:
-        if self._value is not None:
-            name = self._options.get(b"name", b"").decode(errors="replace")
-            self.fields[name] = self._value.decode(errors="replace")
-
-    def _end(self) -> None:
-        self._ended = True
-
-
 @asynccontextmanager
 async def _new_file(settings: Settings) -> AsyncIterator[tuple[Path, BinaryIO]]:
     """Yield a new file; it is removed unless the block succeeds."""
@@ -363,25 +248,6 @@ def disk_problem(error: OSError) -> Exception:
             507, "The data directory's disk is full.", "Make room and send it again."
         )
     return error
-
-
-async def batches(request: Request) -> AsyncIterator[bytes]:
-    """Yield the request's body in pieces worth a thread each; what came before a cut too.
-
-    Raises:
-        ClientDisconnect: If the body was cut off.
-    """
-    batch = bytearray()
-    try:
-        async for chunk in request.stream():
-            batch += chunk
-            if len(batch) >= BATCH_BYTES:
-                yield bytes(batch)
-                batch.clear()
-    except ClientDisconnect:
-        yield bytes(batch)
-        raise
-    yield bytes(batch)
 
 
 def check_opening(opening: bytes, filename: str) -> None:
