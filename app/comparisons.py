@@ -1,4 +1,4 @@
-"""What may be saved as a comparison: a name, a note and the query of the page's address."""
+"""What may be saved as a comparison: the query of the page's address."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from app.figures.compare import RUNS_LIMIT
 from store.values import ID_LIMIT
 from trainer.errors import FieldError, InvalidInput
 
-NAME_LIMIT = 200  # characters, as of a study
-NOTE_LIMIT = 10_000
-QUERY_LIMIT = 20_000
+QUERY_LIMIT = 20_000  # characters
 NOT_SAVED = frozenset({"saved", "find", "study"})
 """Parameters that say nothing about what the page shows."""
 
@@ -44,32 +42,6 @@ def checked_query(text: str) -> str:
             )
         )
     return urlencode(pairs)
-
-
-def checked_name(text: str) -> str:
-    """Return a comparison's name without space around it.
-
-    Raises:
-        InvalidInput: If it is empty or too long.
-    """
-    name = " ".join(text.split())
-    if not 1 <= len(name) <= NAME_LIMIT:
-        raise InvalidInput.of(FieldError("name", name[:80], f"1 to {NAME_LIMIT} characters"))
-    return name
-
-
-def checked_note(text: str) -> str:
-    """Return a comparison's note without space around it.
-
-    Raises:
-        InvalidInput: If it is too long.
-    """
-    note = text.strip()
-    if len(note) > NOTE_LIMIT:
-        raise InvalidInput.of(
-            FieldError("note", f"{note[:80]}…", f"at most {NOTE_LIMIT} characters")
-        )
-    return note
 
 
 def run_count(query: str) -> int:

@@ -19,37 +19,9 @@ from trainer.errors import Conflict, FieldError, InvalidInput
 from trainer.parsing import parse_spec
 from trainer.published import Published
 
-NAME_LIMIT = 200  # characters
-NOTE_LIMIT = 20_000
 SEEDS_LIMIT = 20
 MEMBERS_LIMIT = 1_000
 _SEED_WORDS = ", seed "
-
-
-def checked_name(text: str) -> str:
-    """Return a study's name without space around it.
-
-    Raises:
-        InvalidInput: If it is empty or too long.
-    """
-    name = " ".join(text.split())
-    if not 1 <= len(name) <= NAME_LIMIT:
-        raise InvalidInput.of(FieldError("name", name[:80], f"1 to {NAME_LIMIT} characters"))
-    return name
-
-
-def checked_note(text: str) -> str:
-    """Return a study's note without space around it.
-
-    Raises:
-        InvalidInput: If it is too long.
-    """
-    note = text.replace("\r\n", "\n").strip()
-    if len(note) > NOTE_LIMIT:
-        raise InvalidInput.of(
-            FieldError("note", f"{note[:80]}…", f"at most {NOTE_LIMIT} characters")
-        )
-    return note
 
 
 def stop(store: Store, bell: Rings, study_id: int, what: What, owner: str) -> StudyRow:

@@ -1,20 +1,16 @@
-"""What may be saved as a view of the Runs page: a name and the query of its address."""
+"""What may be saved as a view of the Runs page: the query of its address."""
 
 from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlencode
 
-from app.comparisons import checked_name
 from app.leaderboard import chosen_columns
 from store.database import Store
 from store.run_fields import run_fields
 from store.run_list import order_of, wanted_runs
 from trainer.errors import FieldError, InvalidInput
 
-__all__ = ["NAME_LIMIT", "QUERY_LIMIT", "checked_name", "checked_query", "shown_query"]
-
-NAME_LIMIT = 200  # characters, as of a comparison
-QUERY_LIMIT = 5_000
+QUERY_LIMIT = 5_000  # characters
 KEPT = frozenset({"status", "dataset", "q", "study", "filter", "sort", "columns", "archived"})
 """Parameters that say what the page shows; its place in the list is none of them."""
 

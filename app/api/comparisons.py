@@ -7,15 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.comparisons import (
-    NAME_LIMIT,
-    NOTE_LIMIT,
-    QUERY_LIMIT,
-    checked_name,
-    checked_note,
-    checked_query,
-)
+from app.comparisons import QUERY_LIMIT, checked_query
 from app.dependencies import JsonBody, Owner, StoreDep
+from app.texts import NAME_LIMIT, NOTE_LIMIT, checked_name, checked_note
 from store.comparisons import (
     change_comparison,
     delete_comparison,

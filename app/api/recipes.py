@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.runs import NOTE_LIMIT
 from app.api.studies import WEBHOOK_WORDS, answer_once, request_key
 from app.dependencies import BellDep, IdempotencyKey, JsonBody, Owner, SettingsDep, StoreDep
 from app.leaks import ACKNOWLEDGE_LEAKS
 from app.study_answers import RecipeOut, RecipeRunOut, RecipesOut, RecipeStepOut, StudyOut
 from app.submit import submit_recipe
+from app.texts import NOTE_LIMIT
 from store.webhooks import URL_LIMIT, checked_webhook
 from trainer.planning import SEEDS
 from trainer.recipes import Recipe, load_recipe, load_recipes

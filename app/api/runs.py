@@ -40,6 +40,7 @@ from app.leaderboard import chosen_columns, table
 from app.leaks import ACKNOWLEDGE_LEAKS
 from app.outputs import evaluations_out, event_out, log_out, run_out, run_outs, series_columns
 from app.submit import cancel_run, submit
+from app.texts import NOTE_LIMIT
 from store.deletion import delete_runs
 from store.events import events_after, log_length, log_lines
 from store.labels import pin, set_tags
@@ -56,7 +57,6 @@ from trainer.events import Event, parse_event, parse_events
 
 LINES_TYPES = ("application/x-ndjson", "application/jsonl")
 EVENTS_LIMIT = 10_000  # in one report
-NOTE_LIMIT = 20_000  # characters
 EXAMPLE_SPEC = {
     "dataset": {"name": "digits"},
     "model": {"architecture": "timm/tf_efficientnet_lite0", "weights": "package"},

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.api.runs import EXAMPLE_SPEC, NOTE_LIMIT
+from app.api.runs import EXAMPLE_SPEC
 from app.bodies import described_as, model_of, read_document
 from app.dependencies import BellDep, IdempotencyKey, Owner, Rings, SettingsDep, StoreDep
 from app.leaks import ACKNOWLEDGE_LEAKS
@@ -19,6 +19,7 @@ from app.outputs import run_outs, study_out
 from app.study_answers import LaunchPreviewOut, StudiesOut, StudyOut
 from app.submit import submit_recipe, submit_study
 from app.sweeps import checked_sweep, count_words, study_name, submit_sweep
+from app.texts import NOTE_LIMIT
 from store.database import Store
 from store.rows import StudyRow
 from store.runs import runs_by_ids

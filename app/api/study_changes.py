@@ -8,11 +8,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.run_wishes import PRIORITY_LIMIT
-from app.api.runs import NOTE_LIMIT
 from app.api.studies import RUNS_LIMIT, WEBHOOK_WORDS, StudyId, whole
 from app.dependencies import BellDep, JsonBody, Owner, SettingsDep, StoreDep
-from app.studies import SEEDS_LIMIT, add_seeds, checked_name, checked_note, stop
+from app.studies import SEEDS_LIMIT, add_seeds, stop
 from app.study_answers import DeliveryOut, SeedsOut, StudyOut, WebhookOut
+from app.texts import NOTE_LIMIT, checked_name, checked_note
 from store.database import Store
 from store.deliveries import list_deliveries, try_webhook
 from store.rows import StudyRow

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.dependencies import JsonBody, Owner, StoreDep
-from app.views import NAME_LIMIT, QUERY_LIMIT, checked_name, checked_query
+from app.texts import NAME_LIMIT, checked_name
+from app.views import QUERY_LIMIT, checked_query
 from store.rows import ViewRow
 from store.values import ID_LIMIT
 from store.views import change_view, delete_view, get_view, list_views, save_view

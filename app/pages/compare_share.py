@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from app.comparisons import checked_name, checked_note, checked_query, run_count
+from app.comparisons import checked_query, run_count
 from app.dependencies import Owner, StoreDep
 from app.figures.compare import RUNS_LIMIT, CompareInfo
 from app.pages.templating import render
 from app.security import CheckedForm
+from app.texts import checked_name, checked_note
 from store.comparisons import (
     change_comparison,
     delete_comparison,

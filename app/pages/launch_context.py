@@ -17,6 +17,7 @@ from app.launch_bases import Base
 from app.launch_groups import FormGroup, form_groups
 from app.pages.launch_start import Start, start_context
 from app.spec_summary import SpecSummary, summarize
+from app.texts import NOTE_LIMIT
 from store.database import Store
 from store.datasets import list_datasets
 from store.settings import Settings
@@ -28,7 +29,6 @@ from trainer.steps import MEASURES
 from trainer.sweeps.file import CHOOSING
 
 PRIORITIES = (-1000, 1000)
-NOTE_LIMIT = 10_000
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.studies import checked_note
+from app.texts import checked_note
 from store.settings import Settings
 from store.webhooks import NO_WEBHOOK, Webhook, checked_webhook
 from trainer.errors import FieldError, InvalidInput

@@ -23,6 +23,7 @@ from app.pages.templating import render
 from app.pages.tryit import TryForm, try_form
 from app.security import CheckedForm
 from app.submit import cancel_run
+from app.texts import checked_note
 from store.database import Store
 from store.datasets import get_dataset
 from store.events import log_length, log_lines, phase_seconds, warnings
@@ -36,7 +37,6 @@ from trainer.errors import NotFound
 LOG_LINES = 300
 SAMPLES = 600  # of the resources, in a chart
 MAX_POINTS = 2000  # of a curve; more cannot be told apart on a screen
-NOTE_LIMIT = 10_000
 QUERY_LIMIT = 200
 CURVES = ("train_accuracy", "val_accuracy", "train_loss", "val_loss", "learning_rate")
 
@@ -241,8 +241,7 @@ def cancel(
 @router.post("/runs/{run_id}/note", name="run_note")
 def note(request: Request, store: StoreDep, row: RunDep, form: CheckedForm) -> RedirectResponse:
     """Keep a run's note and show the run."""
-    text = str(form.get("note", "")).replace("\r\n", "\n").strip()
-    update_note(store, row.id, text[:NOTE_LIMIT])
+    update_note(store, row.id, checked_note(str(form.get("note", ""))))
     return RedirectResponse(request.app.url_path_for("run_page", run_id=row.id) + "#note", 303)
 
 

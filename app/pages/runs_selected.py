@@ -20,7 +20,8 @@ from app.figures.compare import RUNS_LIMIT
 from app.pages.runs import RunsQuery
 from app.pages.templating import render
 from app.security import CheckedForm
-from app.views import checked_name, checked_query, shown_query
+from app.texts import checked_name
+from app.views import checked_query, shown_query
 from store.database import Store
 from store.labels import baselines, pin
 from store.rows import RunRow

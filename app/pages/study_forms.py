@@ -13,7 +13,8 @@ from app.pages.study import Typed, study_context
 from app.pages.study_steps import StudyId
 from app.pages.templating import render
 from app.security import CheckedForm
-from app.studies import add_seeds, checked_name, checked_note, stop
+from app.studies import add_seeds, stop
+from app.texts import checked_name, checked_note
 from store.database import Store
 from store.deliveries import try_webhook
 from store.studies import add_members, change_study, get_study

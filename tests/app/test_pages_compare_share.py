@@ -137,7 +137,7 @@ def test_the_name_of_a_saved_view_is_the_title_of_its_file(
         ({"name": "x" * 201, "query": "run=1"}, "name"),
         ({"name": "x", "query": ""}, "query"),
         ({"name": "x", "query": "run=1&run=abc"}, "run=abc"),
-        ({"name": "x", "query": "run=1", "note": "x" * 10_001}, "note"),
+        ({"name": "x", "query": "run=1", "note": "x" * 20_001}, "note"),
     ],
 )
 def test_what_cannot_be_saved_is_refused(

@@ -243,6 +243,14 @@ def test_a_note_is_kept(client: TestClient, seeded: Seeded, store: Store) -> Non
     assert "best so far" in page(client, f"/runs/{seeded.tuned}").textarea.text
 
 
+def test_a_note_is_kept_whole_or_refused(client: TestClient, seeded: Seeded, store: Store) -> None:
+    address = f"/runs/{seeded.tuned}/note"
+    send(client, address, note="x" * 20_000)
+    answer = send(client, address, note="y" * 20_001)
+    assert (answer.status_code, "at most 20000 characters" in answer.text) == (422, True)
+    assert get_run(store, seeded.tuned).note == "x" * 20_000
+
+
 @pytest.mark.parametrize("address", ["/runs/999", "/parts/runs/999", "/runs/999999999999999999999"])
 def test_an_unknown_run_is_not_found_on_a_page(client: TestClient, address: str) -> None:
     answer = client.get(address)

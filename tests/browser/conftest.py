@@ -30,6 +30,7 @@ from store.database import Store, open_store
 from store.runs import create_run
 from store.settings import Settings
 from tests.seeding import Seeded, Teller, claim, run_spec, seed
+from tests.tuneboard.upped import Upped
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -144,7 +145,7 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-def watched(context: BrowserContext, server: Server) -> list[str]:
+def watched(context: BrowserContext, address: str) -> list[str]:
     """Note what no page may do: ask another host for anything, or write an error."""
     faults: list[str] = []
 
@@ -156,7 +157,7 @@ def watched(context: BrowserContext, server: Server) -> list[str]:
     context.on(
         "request",
         lambda request: (
-            request.url.startswith((server.address, "data:", "blob:"))
+            request.url.startswith((address, "data:", "blob:"))
             or faults.append(f"asked for {request.url}")
         ),
     )
@@ -169,7 +170,7 @@ def watched(context: BrowserContext, server: Server) -> list[str]:
 def context(browser: Browser, server: Server) -> Iterator[BrowserContext]:
     opened = browser.new_context(base_url=server.address, viewport={"width": 1280, "height": 800})
     opened.set_default_timeout(15_000)
-    faults = watched(opened, server)
+    faults = watched(opened, server.address)
     yield opened
     opened.close()
     assert faults == []
@@ -214,3 +215,22 @@ def scroll_to_part(page: Page, name: str) -> None:
         arg=name,
         polling=200,
     )
+
+
+@pytest.fixture
+def upped(tmp_path: Path) -> Iterator[Upped]:
+    made = Upped(tmp_path / "data")
+    made.start()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def visit(browser: Browser, upped: Upped) -> Iterator[Page]:
+    """A page of a whole Tuneboard, which may not complain of anything."""
+    context = browser.new_context(base_url=upped.url, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(60_000)
+    faults = watched(context, upped.url)
+    yield context.new_page()
+    context.close()
+    assert faults == []

@@ -287,7 +287,7 @@ def test_a_phone_and_a_screen_reader_are_served(
         bypass_csp=True,  # axe is evaluated in the page
     )  # fmt: skip
     context.set_default_timeout(20_000)
-    faults = watched(context, server)
+    faults = watched(context, server.address)
     page = context.new_page()
     page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
     page.goto(address(ended.first, ended.second, ended.third, more=f"&cell={ended.first}-0-1"))

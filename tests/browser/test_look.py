@@ -44,7 +44,7 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, server: Server, address
     context = browser.new_context(
         base_url=server.address, viewport={"width": 390, "height": 844}, color_scheme="dark"
     )
-    faults = watched(context, server)
+    faults = watched(context, server.address)
     page = context.new_page()
     page.goto(address)
     page.wait_for_load_state("load")

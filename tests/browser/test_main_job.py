@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import scroll_to_part, traces, wait_for_points, watched
+from tests.browser.conftest import scroll_to_part, traces, wait_for_points
 from tests.tuneboard.upped import Upped
 from tuneboard.client import Client
 
@@ -31,25 +28,6 @@ NOTE_POINTS = """() => {
         window.counts.push(curve?.x.length ?? 0);
     }, 20);
 }"""
-
-
-@pytest.fixture
-def upped(tmp_path: Path) -> Iterator[Upped]:
-    made = Upped(tmp_path / "data")
-    made.start()
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def visit(browser: Browser, upped: Upped) -> Iterator[Page]:
-    """A page whose context reaches the server alone, and which may not complain of anything."""
-    context = browser.new_context(base_url=upped.url, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    faults = watched(context, SimpleNamespace(address=upped.url))
-    yield context.new_page()
-    context.close()
-    assert faults == []
 
 
 def launch(page: Page, name: str, rate: str) -> int:

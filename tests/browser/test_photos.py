@@ -12,15 +12,12 @@ import os
 import random
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import watched
 from tests.tuneboard.upped import Upped
 from tuneboard.client import Client
 
@@ -84,25 +81,6 @@ def packed_photos() -> bytes:
                 archive.writestr(f"insects/{name}/{number:02d}.jpg", jpeg(image))
         archive.writestr("insects/ants/broken.jpg", b"\xff\xd8\xff\xe0 and no more")
     return file.getvalue()
-
-
-@pytest.fixture
-def upped(tmp_path: Path) -> Iterator[Upped]:
-    made = Upped(tmp_path / "data")
-    made.start()
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def visit(browser: Browser, upped: Upped) -> Iterator[Page]:
-    """A page whose context reaches the server alone, and which may not complain of anything."""
-    context = browser.new_context(base_url=upped.url, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
-    faults = watched(context, SimpleNamespace(address=upped.url))
-    yield context.new_page()
-    context.close()
-    assert faults == []
 
 
 def test_a_zip_of_photos_becomes_a_classifier_that_is_tried(
