@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from store.columns import fresh
 from store.database import Store
 from store.rows import DatasetRow
 from store.states import TERMINAL
-from store.tables import DATASETS, RUNS, Dataset, fresh
+from store.tables import DATASETS, RUNS, Dataset
 from store.values import is_id
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound, nearest
 

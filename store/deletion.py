@@ -21,7 +21,8 @@ from sqlmodel import SQLModel
 from store.database import Store, Unavailable
 from store.settings import Settings
 from store.states import TERMINAL
-from store.tables import COMPARISONS, JOBS, LEFTOVERS, RUNS, STUDIES, STUDY_STEPS, SWEEPS
+from store.study_tables import STUDIES, STUDY_STEPS, SWEEPS
+from store.tables import COMPARISONS, JOBS, LEFTOVERS, RUNS
 from store.values import is_id
 
 BATCH = 100

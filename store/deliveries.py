@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
+from store.columns import fresh
 from store.database import Store
 from store.rows import DeliveryRow
-from store.tables import DELIVERIES, STUDIES, Delivery, fresh
+from store.study_tables import DELIVERIES, STUDIES, Delivery
 from store.values import is_id, plain_json
 from trainer.errors import Conflict, NotFound
 

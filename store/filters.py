@@ -39,15 +39,8 @@ from store.query_language import (
     comparisons,
 )
 from store.run_fields import RunField
-from store.tables import (
-    BASELINES,
-    EVALUATIONS,
-    METRIC_SUMMARIES,
-    RUN_TAGS,
-    RUNS,
-    SPEC_FIELDS,
-    STUDIES,
-)
+from store.study_tables import STUDIES
+from store.tables import BASELINES, EVALUATIONS, METRIC_SUMMARIES, RUN_TAGS, RUNS, SPEC_FIELDS
 from store.values import is_id
 
 INDEXED_LIMIT = 3  # 5,000 runs on SQLite: a look-up takes 3 to 8 ms, the first join 5 to 10

@@ -22,9 +22,10 @@ from sqlalchemy import (
     update,
 )
 
+from store.columns import fresh
 from store.database import Store
 from store.rows import JobRow
-from store.tables import DATASETS, JOBS, RUNS, Job, fresh
+from store.tables import DATASETS, JOBS, RUNS, Job
 from store.values import is_id, plain_json
 from trainer.errors import Conflict, NotFound
 

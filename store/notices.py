@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from store.database import Store
 from store.rows import TERMINAL_STATUSES
-from store.tables import RUNS, STUDIES
+from store.study_tables import STUDIES
+from store.tables import RUNS
 
 RUNS_LISTED = 40
 STUDIES_LISTED = 20

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from store.columns import fresh
 from store.database import Store
 from store.datasets import current_name
 from store.external import report_external
@@ -16,7 +17,8 @@ from store.queue import queue_place, queue_places
 from store.rows import AttemptRow, RunRow
 from store.run_list import Page, counts_by_status, list_runs
 from store.states import Status, tell_state
-from store.tables import ATTEMPTS, RUNS, SPEC_FIELDS, STUDIES, Run, fresh
+from store.study_tables import STUDIES
+from store.tables import ATTEMPTS, RUNS, SPEC_FIELDS, Run
 from store.values import is_id, plain_json
 from trainer.errors import Conflict, NotFound
 from trainer.published import Published

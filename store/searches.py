@@ -20,8 +20,9 @@ from store.rows import SEARCHING, TERMINAL_STATUSES, SweepRow, TrialRow
 from store.runs import add_run
 from store.states import Status
 from store.steps import dataset_problem
+from store.study_tables import STUDIES, SWEEPS, TRIALS
 from store.sweeps import sweep_of, sweeps_of
-from store.tables import RUNS, STUDIES, SWEEPS, TRIALS
+from store.tables import RUNS
 from store.wishes import cancel
 from trainer.errors import Conflict, InvalidInput, NotFound
 from trainer.steps import MEASURES

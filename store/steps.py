@@ -14,13 +14,15 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from store.choices import NoneLeft, Skip, cast_votes, choose
+from store.columns import fresh
 from store.database import Store
 from store.datasets import current_name
 from store.jobs import add_job
 from store.rows import TERMINAL_STATUSES, StepRow
 from store.runs import add_run
 from store.states import Status
-from store.tables import DATASETS, JOBS, RUNS, STEP_RUNS, STUDIES, STUDY_STEPS, StudyStep, fresh
+from store.study_tables import STEP_RUNS, STUDIES, STUDY_STEPS, StudyStep
+from store.tables import DATASETS, JOBS, RUNS
 from store.values import plain_json
 from trainer.errors import FieldError, InvalidInput
 from trainer.parsing import parse_spec

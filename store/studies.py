@@ -18,8 +18,9 @@ from store.database import Store
 from store.rows import SEARCHING, TERMINAL_STATUSES, StudyRow
 from store.runs import add_run, create_runs, reopen_study
 from store.steps import add_steps, steps_of
+from store.study_tables import STUDIES, STUDY_STEPS, SWEEPS
 from store.sweeps import add_sweep, sweeps_of
-from store.tables import RUNS, STUDIES, STUDY_STEPS, SWEEPS
+from store.tables import RUNS
 from store.values import is_id
 from store.webhooks import NO_WEBHOOK, Webhook
 from trainer.errors import Conflict, FieldError, InvalidInput, NotFound

@@ -16,7 +16,8 @@ from store.lifecycle import request_cancel
 from store.rows import SEARCHING, TERMINAL_STATUSES, StudyRow
 from store.studies import get_study, studies_where
 from store.study_results import Member, best_of, members_of
-from store.tables import DELIVERIES, RUNS, STUDIES, STUDY_STEPS, SWEEPS
+from store.study_tables import DELIVERIES, STUDIES, STUDY_STEPS, SWEEPS
+from store.tables import RUNS
 from trainer.errors import Conflict, NotFound
 
 What = Literal["waiting", "all"]

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, insert, select
 from store.database import Store
 from store.rows import SweepRow, TrialRow
 from store.spec_fields import spec_fields
-from store.tables import RUNS, SWEEPS, TRIALS
+from store.study_tables import SWEEPS, TRIALS
+from store.tables import RUNS
 from store.values import is_id, plain_json
 from trainer.sweeps.expand import Expansion
 from trainer.sweeps.file import Sweep

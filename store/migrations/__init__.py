@@ -1,6 +1,6 @@
 """Numbered steps from an older database to this version's schema, run by `upgrade`.
 
-To add one: change `store.tables`, run `python -m store.migrations "what changes"`, read and mend
+To add one: change the tables, run `python -m store.migrations "what changes"`, read and mend
 the file it writes to `versions/`, and set `HEAD` to its number. Alembic is imported only when
 there is something to do: the web process starts without it.
 """

@@ -10,13 +10,15 @@ from sqlalchemy import func, insert, select
 from sqlmodel import SQLModel
 
 from store import deletion, jobs, lifecycle, runs
+from store.columns import fresh
 from store.comparisons import list_comparisons, save_comparison
 from store.database import Store
 from store.deletion import delete_runs, look_at_deletion, remove_leftovers
 from store.labels import baselines, change_tags, pin
 from store.settings import Settings
 from store.studies import create_study, get_study
-from store.tables import LEFTOVERS, RUNS, STEP_RUNS, STUDY_STEPS, StudyStep, fresh
+from store.study_tables import STEP_RUNS, STUDY_STEPS, StudyStep
+from store.tables import LEFTOVERS, RUNS
 from tests.store.helpers import claimed, epoch, evaluated, queued, ready_dataset, spec, started
 from trainer.errors import NotFound
 

@@ -14,7 +14,8 @@ from sqlalchemy import select, update
 from store import datasets, jobs, lifecycle, runs, series, steps, studies
 from store.database import Store
 from store.rows import RunRow, StepRow, StudyRow
-from store.tables import JOBS, RUNS, STUDY_STEPS
+from store.study_tables import STUDY_STEPS
+from store.tables import JOBS, RUNS
 from tests.store.helpers import claimed, epoch, evaluated, ready_dataset
 from trainer.planning import plan
 from trainer.recipes import as_recipe

@@ -259,7 +259,7 @@ def test_a_test_needs_a_webhook(store: Store) -> None:
 def make_due(store: Store) -> None:
     from sqlalchemy import update
 
-    from store.tables import DELIVERIES
+    from store.study_tables import DELIVERIES
 
     with store.write() as conn:
         conn.execute(update(DELIVERIES).values(due_at=0.0))

@@ -19,7 +19,7 @@ from sqlalchemy import update
 
 from store import deliveries, lifecycle, studies
 from store.rows import DeliveryRow, StudyRow
-from store.tables import DELIVERIES
+from store.study_tables import DELIVERIES
 from store.webhooks import Webhook
 from tests.store.helpers import spec
 from tests.worker.house import House, wait_until
