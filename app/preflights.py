@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from app.dependencies import Rings
+from app.launch_checks import check_spec
 from app.spec_summary import SpecSummary, summarize
-from app.submit import check_spec, registered
+from app.submit import registered
 from store.database import Store
 from store.jobs import create_job, succeeded_jobs
 from store.rows import JobRow

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.dependencies import Rings
-from app.submit import check_spec
+from app.launch_checks import check_spec
 from store.database import Store
 from store.replicates import families
 from store.rows import RunRow, StudyRow

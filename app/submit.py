@@ -1,19 +1,19 @@
 """From a valid spec to a queued run, the same for the API and the form.
 
-Checks what only the server can know (datasets, weight files), registers a catalogue dataset that
-is used for the first time, stores the run, and rings the queue after the commit.
+Has it checked, registers a catalogue dataset that is used for the first time, stores the run, and
+rings the queue after the commit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from app.dependencies import Rings
+from app.launch_checks import catalogue_titles, check_launch, check_spec, dataset_error
 from app.leaks import check_leaks
 from store.database import Store
-from store.datasets import get_dataset, get_dataset_by_id, list_datasets, register_dataset
+from store.datasets import get_dataset, get_dataset_by_id, register_dataset
 from store.lifecycle import fail_queued_for_dataset, request_cancel
 from store.rows import DatasetRow, RunRow, StudyRow
 from store.runs import create_run
@@ -22,8 +22,8 @@ from store.steps import Begun, advance
 from store.studies import RequestKey, create_study
 from store.study_ends import note_ends
 from store.webhooks import NO_WEBHOOK, Webhook
-from trainer.datasets.catalogue import catalogue_entries, catalogue_entry
-from trainer.errors import FieldError, InvalidInput, NotFound, nearest
+from trainer.datasets.catalogue import catalogue_entry
+from trainer.errors import FieldError, InvalidInput, NotFound
 from trainer.parsing import parse_spec
 from trainer.planning import launchable, plan
 from trainer.published import Published
@@ -171,7 +171,7 @@ def submit_recipe(
     Raises:
         InvalidInput: If the dataset is unknown, or a spec does not allow what is asked for.
     """
-    if dataset is not None and (problem := _dataset_error(store, dataset)) is not None:
+    if dataset is not None and (problem := dataset_error(store, dataset)) is not None:
         raise InvalidInput.of(replace(problem, field="dataset"))
     planned = plan(
         recipe, dataset=dataset, epochs=epochs, small=small, substitute=substitute, seeds=seeds
@@ -309,89 +309,6 @@ def add_dataset(
     return row
 
 
-def check_launch(store: Store, settings: Settings, spec: ExperimentSpec, *, may_leak: bool) -> None:
-    """Check that a run can be launched here, and that none of its images leak where none may.
-
-    Raises:
-        InvalidInput: With an error for each field that is wrong.
-    """
-    check_spec(store, settings, spec)
-    if not may_leak:
-        check_leaks(store, settings, [spec])
-
-
-def check_spec(store: Store, settings: Settings, spec: ExperimentSpec) -> None:
-    """Check what depends on this server: the dataset and the weight file.
-
-    Raises:
-        InvalidInput: With an error for each field that is wrong.
-    """
-    found = (_dataset_error(store, spec.dataset.name), _weights_error(settings, spec.model.weights))
-    errors = [error for error in found if error is not None]
-    if errors:
-        raise InvalidInput.of(*errors)
-
-
-def _dataset_error(store: Store, name: str) -> FieldError | None:
-    try:
-        dataset = get_dataset(store, name)
-    except NotFound:
-        titles = _catalogue_titles()
-        if name in titles:
-            return None
-        rows = list_datasets(store, labelled=True)
-        known = sorted({row.name for row in rows} | titles.keys())
-        return FieldError(
-            "dataset.name",
-            name,
-            "the name of a dataset on the Datasets page",
-            nearest(name, known) or "Known here: " + ", ".join(known) + ".",
-        )
-    if not dataset.labelled:
-        return FieldError(
-            "dataset.name",
-            name,
-            "a dataset with classes; this is a collection of images without",
-            "Train on a dataset of folders by class; trained runs can classify the collection.",
-        )
-    if dataset.status != "failed":
-        return None
-    error = dataset.error or {}
-    reason = " ".join(filter(None, (error.get("detail"), error.get("remedy"))))
-    return FieldError(
-        "dataset.name",
-        name,
-        "a dataset whose preparation did not fail",
-        f"{reason} Then add it again on the Datasets page.".strip(),
-    )
-
-
-def _weights_error(settings: Settings, weights: str) -> FieldError | None:
-    if weights in {"none", "default", "package"}:
-        return None
-    roots = ", ".join(str(root) for root in settings.data_roots)
-    opened = (
-        f"TUNEBOARD_DATA_ROOTS lists the folders that may be read: {roots}."
-        if roots
-        else "TUNEBOARD_DATA_ROOTS names the folders that may be read, and is not set."
-    )
-    given = Path(weights)
-    try:
-        file = given.resolve()
-        inside = any(file.is_relative_to(root.resolve()) for root in settings.data_roots)
-        # Whether a file exists is told only of those that may be read.
-        if given.is_absolute() and inside and file.is_file():
-            return None
-    except (OSError, ValueError, RuntimeError):
-        pass  # no path at all, such as one with a NUL or a loop of links
-    return FieldError(
-        "model.weights",
-        weights,
-        "none, default, package, or the absolute path of an existing file in an opened folder",
-        opened,
-    )
-
-
 def ring(bell: Rings, datasets: Sequence[DatasetRow]) -> None:
     """Tell the workers of runs that have been queued, and of datasets that are not ready."""
     if any(dataset.status == "preparing" for dataset in datasets):
@@ -423,8 +340,4 @@ def registered(store: Store, name: str, owner: str) -> DatasetRow:
     try:
         return get_dataset(store, name)
     except NotFound:
-        return register_dataset(store, name, "catalogue", name, owner, _catalogue_titles()[name])
-
-
-def _catalogue_titles() -> dict[str, str]:
-    return {entry.name: entry.title for entry in catalogue_entries()}
+        return register_dataset(store, name, "catalogue", name, owner, catalogue_titles()[name])

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.dependencies import Rings
+from app.launch_checks import check_spec
 from app.leaks import check_leaks
-from app.submit import check_spec, mind_failure, registered, ring
+from app.submit import mind_failure, registered, ring
 from store.database import Store
 from store.rows import StudyRow
 from store.settings import Settings

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.dependencies import Rings
-from app.submit import check_spec, mind_failure, registered, ring, submit
+from app.launch_checks import check_spec
+from app.submit import mind_failure, registered, ring, submit
 from store.database import Store
 from store.datasets import get_dataset
 from store.lifecycle import resume

@@ -11,8 +11,8 @@ from app.answers import ArchitectureOut, ArchitecturesOut, ValidSpecOut
 from app.api.runs import EXAMPLE_SPEC
 from app.bodies import SpecBody, described_as
 from app.dependencies import SettingsDep, StoreDep
+from app.launch_checks import check_spec
 from app.spec_summary import SpecSummary, summarize
-from app.submit import check_spec
 from trainer import catalogue
 from trainer.spec import ExperimentSpec, spec_yaml
 

@@ -14,6 +14,7 @@ from app.dataset_cut import CUT_FIELDS
 from app.dependencies import BellDep, Owner, SettingsDep, StoreDep
 from app.forms import default_values, spec_data
 from app.launch_bases import Base, find_base, guide_base, recipe_base, run_base
+from app.launch_checks import check_launch
 from app.pages.launch_context import (
     PRIORITIES,
     Typed,
@@ -27,7 +28,7 @@ from app.pages.launch_sync import synced
 from app.pages.templating import render
 from app.preflights import long_untried
 from app.security import CheckedForm
-from app.submit import check_launch, submit
+from app.submit import submit
 from store.database import Store
 from store.studies import get_study
 from store.values import ID_LIMIT

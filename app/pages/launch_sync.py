@@ -11,10 +11,10 @@ from fastapi import Request
 from starlette.responses import JSONResponse
 
 from app.forms import launch_form, short_yaml, spec_data, typed_values
+from app.launch_checks import check_launch
 from app.pages.launch_context import Typed
 from app.pages.templating import templates
 from app.spec_summary import SpecSummary, summarize
-from app.submit import check_launch
 from store.database import Store
 from store.settings import Settings
 from trainer.errors import FieldError, InvalidInput
