@@ -9,7 +9,7 @@ from store import runs, steps, studies
 from store.database import Store
 from store.rows import StudyRow
 from tests.store.helpers import ready_dataset
-from tests.store.test_steps import train
+from tests.store.step_studies import train
 from trainer.sweeps.expand import expand
 from trainer.sweeps.file import as_sweep
 

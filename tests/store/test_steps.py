@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
 import pytest
 from sqlalchemy import select, update
 
-from store import datasets, jobs, lifecycle, runs, series, steps, studies
+from store import datasets, jobs, lifecycle, runs, steps
 from store.database import Store
-from store.rows import RunRow, StepRow, StudyRow
 from store.study_tables import STUDY_STEPS
-from store.tables import JOBS, RUNS
-from tests.store.helpers import claimed, epoch, evaluated, ready_dataset
-from trainer.planning import plan
-from trainer.recipes import as_recipe
-
-SECTIONS: dict[str, Any] = {
-    "dataset": {"name": "digits"},
-    "model": {"architecture": "tuneboard/small_cnn", "weights": "none"},
-}
-SWEEP = {"name": "sweep", "runs": [{"name": f"lr {lr}", "optimizer": {"lr": lr}} for lr in (1, 2)]}
-LONGER = {
-    "name": "longer",
-    "runs": [{"from": "best_of(sweep, best_val_accuracy)", "training": {"epochs": 7}}],
-}
-
-
-def launch(store: Store, *given: Mapping[str, Any], **options: Any) -> StudyRow:
-    recipe = as_recipe({"name": "s", "common": SECTIONS, "steps": list(given)})
-    planned = plan(recipe, **options)
-    return studies.create_study(store, "s", "ann", steps=planned, priority=3)
-
-
-def train(store: Store, accuracy: float | None = 0.5, outcome: Any = "succeeded") -> RunRow:
-    """Claim the next run and end it, having reached that validation accuracy."""
-    claim = claimed(store)
-    if accuracy is not None:
-        told = [epoch(1, val_accuracy=accuracy, val_loss=1 - accuracy)]
-        lifecycle.record(store, claim.run.id, claim.attempt, lease_s=60, events=told)
-    return lifecycle.finish(store, claim.run.id, claim.attempt, outcome)
-
-
-def now(store: Store, study: StudyRow) -> StudyRow:
-    return studies.get_study(store, study.id)
-
-
-def step(store: Store, study: StudyRow, name: str) -> StepRow:
-    [found] = [one for one in now(store, study).steps if one.name == name]
-    return found
-
-
-def states(store: Store, study: StudyRow) -> list[str]:
-    return [one.state for one in now(store, study).steps]
+from store.tables import JOBS
+from tests.store.helpers import claimed, evaluated, ready_dataset
+from tests.store.step_studies import (
+    LONGER,
+    SWEEP,
+    VOTE,
+    evaluate,
+    launch,
+    now,
+    states,
+    step,
+    train,
+)
 
 
 def test_a_study_begins_with_the_steps_that_wait_for_none(store: Store) -> None:
@@ -254,16 +218,6 @@ def test_a_spec_that_is_no_longer_valid_skips_the_step_with_the_field(store: Sto
     assert [error["field"] for error in skipped.errors] == ["runs.0.optimizer.lr"]
 
 
-VOTE = {"name": "vote", "vote": {"of": ["sweep"], "preferred": "lr 2"}}
-
-
-def evaluate(store: Store, fingerprint: str = "a" * 64, outcome: Any = "succeeded") -> RunRow:
-    claim = claimed(store)
-    told = [evaluated(samples_fingerprint=fingerprint)]
-    lifecycle.record(store, claim.run.id, claim.attempt, lease_s=60, events=told)
-    return lifecycle.finish(store, claim.run.id, claim.attempt, outcome)
-
-
 def test_a_vote_becomes_a_job_whose_result_stays_with_the_study(store: Store) -> None:
     ready_dataset(store)
     study = launch(store, SWEEP, VOTE, {"name": "last", "runs": [{"name": "x"}]})
@@ -335,68 +289,3 @@ def test_a_vote_that_fails_ends_its_step_and_says_how(store: Store, how: str) ->
     expected = "No disk. Make room." if how == "failed" else "Its job is gone."
     assert (voted.state, voted.reason) == ("ended", f"The vote failed: {expected}")
     assert step(store, study, "last").state == "skipped"
-
-
-def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that leaves others time to get between what was read and its writing."""
-
-    def slow(*given: Any, **named: Any) -> Any:
-        time.sleep(0.2)
-        return function(*given, **named)
-
-    return slow
-
-
-@pytest.mark.parametrize("kind", ["runs", "vote"])
-def test_a_step_begins_once_however_many_look_at_the_same_time(
-    store: Store, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ready_dataset(store)
-    study = launch(store, SWEEP, LONGER if kind == "runs" else VOTE)
-    evaluate(store)
-    evaluate(store)
-    lookers = 6
-    together = threading.Barrier(lookers)
-    for name in ("add_run", "add_job"):
-        monkeypatch.setattr(steps, name, slowly(getattr(steps, name)))
-
-    def look(_: int) -> steps.Begun:
-        with store.read():  # a connection of its own, so that nobody has to wait for one
-            together.wait()
-        return steps.advance(store)
-
-    with store.write() as conn:
-        for run_id in study.run_ids:  # a value to choose by
-            points = series.columns_of([series.Point(1, 1.0, 1.0, 0.5)])
-            series.append(conn, run_id, {"val_accuracy": points})
-        # Ending the step before, too, would make them wait for each other.
-        conn.execute(update(STUDY_STEPS).where(STUDY_STEPS.c.name == "sweep").values(state="ended"))
-    with ThreadPoolExecutor(lookers) as pool:
-        begun = list(pool.map(look, range(lookers)))
-    assert sum(len(one.run_ids) + len(one.job_ids) for one in begun) == 1
-    with store.read() as conn:
-        total = len(conn.execute(select(RUNS.c.id)).all())
-        voting = len(conn.execute(select(JOBS.c.id)).all())
-    assert (total, voting) == ((3, 0) if kind == "runs" else (2, 1))
-
-
-def test_ends_at_the_same_time_begin_the_next_step_once(store: Store) -> None:
-    ready_dataset(store)
-    members = [{"name": f"lr {n}", "optimizer": {"lr": n / 100}} for n in range(1, 7)]
-    study = launch(store, {"name": "sweep", "runs": members}, LONGER)
-    claims = [claimed(store) for _ in members]
-    together = threading.Barrier(len(claims))
-
-    def end(claim: lifecycle.Claim) -> int:
-        told = [epoch(1, val_accuracy=0.1 * claim.run.spec["optimizer"]["lr"])]
-        lifecycle.record(store, claim.run.id, claim.attempt, lease_s=60, events=told)
-        with store.read():
-            together.wait()
-        lifecycle.finish(store, claim.run.id, claim.attempt, "succeeded")
-        return len(steps.advance(store, study.id).run_ids)
-
-    with ThreadPoolExecutor(len(claims)) as pool:
-        begun = list(pool.map(end, claims))
-    assert sum(begun) == 1
-    later = step(store, study, "longer")
-    assert later.choices[0]["chosen"] == study.run_ids[-1]
