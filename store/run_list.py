@@ -178,8 +178,10 @@ def list_runs(
             for row in conn.execute(select(RUNS).where(RUNS.c.id.in_(ids)))
         }
     total = None
-    if count:
-        total = found[0].total if once and found else count_runs(store, wanted)
+    if once and found:
+        total = found[0].total
+    elif count:
+        total = count_runs(store, wanted) if found or cursor else 0
     more = len(found) > limit
     return Page(
         [rows[run_id] for run_id in ids if run_id in rows],
