@@ -29,6 +29,7 @@ from trainer.eventlog import EventLog
 from trainer.events import RunFinished, RunStarted, Warned
 from trainer.files import write_atomically
 from trainer.freeze import check_modules, freeze, parameter_counts, stifled_stages
+from trainer.kept_features import KeptFeatures
 from trainer.loop import Training
 from trainer.losses import TrainingLoss
 from trainer.model import Network, build_network
@@ -58,6 +59,8 @@ class Attempt:
     """Where an earlier attempt came to."""
     log: EventLog
     stop: StopRequest
+    features_dir: Path | None = None
+    """Where the features of frozen backbones are kept for other runs; None: nowhere."""
 
     def run(self) -> None:
         """Go from the spec to the last file.
@@ -118,10 +121,13 @@ class Attempt:
                 stop=self.stop,
                 clock=clock,
                 reporter=reporter,
+                kept=self._kept_features(choices, network),
             )
             forward, train_source, val_source = data.sources()
             if self.resumed is not None:  # what it took to get here again is no training
                 clock.restart(state.elapsed_s, state.seconds, state.epoch_seconds)
+            else:
+                state.found_s = data.found_s
             optimizer = build_optimizer(
                 self.spec.optimizer, network.module, groups_at(self.spec, stage)
             )
@@ -245,6 +251,21 @@ class Attempt:
             )
         return replace(network, form=replace(network.form, mean=mean, std=std))
 
+    def _kept_features(self, choices: Choices, network: Network) -> KeptFeatures | None:
+        """Return the features that runs like this one share; None where none are kept."""
+        if self.features_dir is None or not choices.feature_variants:
+            return None
+        determined_by = {
+            "dataset": self.manifest.fingerprint,
+            "architecture": self.spec.model.architecture,
+            "tap": self.spec.model.head.tap,
+            "backbone": backbone_digest(network),
+            "form": network.form.describe(),
+            "choices": replace(choices, feature_variants=0).describe(),
+            "versions": versions(),
+        }
+        return KeptFeatures(self.features_dir, determined_by)
+
     def _loss(self, splits: Splits, choices: Choices) -> TrainingLoss:
         counts = [0] * len(self.manifest.classes)
         for item in splits["train"]:
@@ -264,9 +285,13 @@ class Attempt:
         evaluated: list[tuple[Literal["val", "test"], Forward, Source]] = [
             ("val", training.forward, training.val_source)
         ]
-        if "test" in data.splits:
-            evaluated.append(("test", data.whole, data.pixels("test")))
         rate = training.last_rate()
+        if "test" in data.splits:
+            found_s = data.found_s
+            with training.clock.span("validation"):
+                forward, source = data.test(len(state.history), state.step, rate)
+            state.found_s += data.found_s - found_s
+            evaluated.append(("test", forward, source))
         for split, forward, source in evaluated:
             items = data.splits[split]
             phase: Literal["validation", "test"] = "test" if split == "test" else "validation"
@@ -300,7 +325,7 @@ class Attempt:
                 epochs=len(state.history),
                 steps=state.step,
                 elapsed_s=elapsed_s,
-                standalone_s=elapsed_s,  # no cache is shared between runs
+                standalone_s=elapsed_s + state.found_s,
                 seconds=clock.totals(),
             )
         )

@@ -56,6 +56,8 @@ class State:
     stage: int = 0
     """Stages of the freezing schedule that have begun; `optimizer` is of what they train."""
     elapsed_s: float = 0.0
+    found_s: float = 0.0
+    """Seconds that earlier runs took to compute what this one found computed."""
     seconds: dict[str, float] = field(default_factory=dict)
     """By phase, over the whole run."""
     epoch_seconds: dict[str, float] = field(default_factory=dict)

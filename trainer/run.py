@@ -17,6 +17,7 @@ from trainer.datasets.manifest import load_manifest
 from trainer.errors import RunFailure, TuneboardError
 from trainer.eventlog import EventLog
 from trainer.events import RunFailed
+from trainer.kept_features import FOLDER
 from trainer.parsing import parse_spec_text
 from trainer.process import log_to_stderr
 from trainer.stepper import first_line, is_out_of_memory
@@ -38,7 +39,7 @@ def main(
 
     Args:
         spec_path: An `ExperimentSpec` as YAML or JSON.
-        manifest_path: The dataset's manifest.json.
+        manifest_path: The dataset's manifest.json. Features of frozen backbones are kept beside it.
         out_dir: The attempt's folder, made where it is missing.
         resume_from: Folder of the attempt to go on from; without a checkpoint in it the run
             starts from the beginning.
@@ -104,7 +105,8 @@ def _attempt(
     try:
         spec = parse_spec_text(spec_path.read_text(encoding="utf-8"))
         manifest = load_manifest(manifest_path)
-        Attempt(spec, manifest, checkpoints, state, log, stop).run()
+        features = manifest_path.parent / FOLDER
+        Attempt(spec, manifest, checkpoints, state, log, stop, features).run()
     except TuneboardError as error:
         failure = error
     except (MemoryError, RuntimeError) as error:

@@ -165,7 +165,7 @@ def compute_features(
             forward(inputs)
             kept.append(seen.taken())
             after_batch(len(labels))
-    return torch.cat(kept)
+    return torch.cat(kept).contiguous()  # as they come back from a file
 
 
 class _HeadInput:
