@@ -248,7 +248,10 @@ def _cached(spec: ExperimentSpec, images: Images | None, versions: int) -> Cache
     passes = versions * images.train + images.val if images and versions else 0
     if versions:
         twice = ", plain and mirrored" if versions > 1 else ""
-        text = f"The frozen backbone runs once for each image{twice}; epochs train the head alone."
+        text = (
+            f"The frozen backbone runs once for each image{twice}, for all runs that share it; "
+            "epochs train the head alone."
+        )
     elif spec.freeze.backbone_never_moves:
         text = (
             "Nothing: each epoch sees other versions of the images, so the frozen backbone runs "
