@@ -375,7 +375,7 @@ def test_a_paused_run_is_resumed_where_it_was_and_ends_as_an_undisturbed_one(
     assert paused.checkpoint_step
     assert resume(house.store, run_id).status == "queued"
     attempt = Attempt(house, fake_launch("train", 0.05))
-    house.wait_for_epoch(run_id, 3)
+    house.wait_for_epoch(run_id, paused.epoch + 2)  # it is under way again
     attempt.supervisor.kill()  # and once more against its will
     assert attempt.join() is Status.QUEUED
     assert Attempt(house, fake_launch("train", 0)).join() is Status.SUCCEEDED
