@@ -3,7 +3,7 @@
     python docs/make_screenshots.py [ADDRESS [RUN…]]
 
 Compares the runs named, by default the three newest that succeeded. Those in the repository are of
-the first study's frozen rows ([studies](studies.md)). Needs Chromium at /usr/bin/chromium.
+the first study's fine-tuned rows ([studies](studies.md)). Needs Chromium at /usr/bin/chromium.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ export function startSections() {
   document.addEventListener("change", followForm);
   document.addEventListener("submit", followForm);
   addEventListener("popstate", () => update());
-  document.addEventListener("tuneboard:swapped", ({ target }) => {
+  document.addEventListener("tuneboard:swapped", ({ target, detail }) => {
     // New results of a run that still goes on are news for the parts as well.
-    if (target.id !== "compare-results" || !target.dataset.source) return;
+    if (target.id !== "compare-results" || !detail?.isNews) return;
     clearTimeout(timer);
     const others = () => loaded().filter((section) => section.id !== target.id);
     timer = setTimeout(() => others().forEach((section) => load(section.id)), PAUSE_MS);
@@ -131,6 +131,7 @@ function swap(section, fresh, search) {
   const next = document.importNode(fresh, true);
   next.dataset.loaded = "yes";
   next.dataset.search = search;
+  if ("region" in next.dataset) next.dataset.source = fresh.outerHTML; // news of the same is no news
   carryOver(section, next);
   section.replaceWith(next);
   if (focused !== null) {

@@ -66,7 +66,7 @@ function swap(old, region) {
   carryOver(old, fresh);
   old.replaceWith(fresh);
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-  fresh.dispatchEvent(new CustomEvent("tuneboard:swapped", { bubbles: true }));
+  fresh.dispatchEvent(new CustomEvent("tuneboard:swapped", { bubbles: true, detail: { isNews: true } }));
 }
 
 function isTick(field) {
