@@ -142,7 +142,7 @@ def test_a_count_of_the_verdict_leads_to_its_images(page: Page, ended: Ended) ->
     expect(shots.first).to_contain_text("5 70 %")
     shots.first.locator("img").scroll_into_view_if_needed()
     page.wait_for_function(
-        "[...document.querySelectorAll('#flips img')].every(one => one.naturalWidth === 8)"
+        "() => [...document.querySelectorAll('#flips img')].every(one => one.naturalWidth === 8)"
     )
 
 

@@ -68,7 +68,9 @@ def test_the_exported_file_opens_from_the_disk_with_no_network(
     context.on("dialog", lambda dialog: faults.append(f"a script ran: {dialog.message}"))
     opened = context.new_page()
     opened.goto(file.as_uri())
-    opened.wait_for_function("[...document.querySelectorAll('.plot')].every(plot => plot.data)")
+    opened.wait_for_function(
+        "() => [...document.querySelectorAll('.plot')].every(plot => plot.data)"
+    )
     assert opened.locator(".plot").count() >= 5
     drawn = opened.evaluate(
         "document.getElementById('curve-1')._fullData.map(trace => Array.from(trace.y))"

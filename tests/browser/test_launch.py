@@ -106,4 +106,4 @@ def test_a_long_run_is_asked_about_tried_and_launched(
     page.wait_for_url(re.compile(r"/runs/\d+$"))
     run = get_run(server.store, int(page.url.rpartition("/")[2]))
     assert (run.name, run.note) == ("tried first", "why")
-    page.wait_for_function("localStorage.getItem('tuneboard-launch-draft') === null")
+    page.wait_for_function("() => localStorage.getItem('tuneboard-launch-draft') === null")

@@ -31,7 +31,7 @@ def test_curves_grow_and_the_end_arrives_without_a_reload(page: Page, server: Se
     run.finish()
     expect(page.locator("#run-head .chip")).to_have_text("Succeeded")
     expect(page.locator("#cancel-button")).to_have_count(0)
-    page.wait_for_function("document.getElementById('confusion-val')?.data !== undefined")
+    page.wait_for_function("() => document.getElementById('confusion-val')?.data !== undefined")
     assert traces(page, "accuracy")[1]["x"] == [1, 2, 3, 4]
     assert page.evaluate("window.stayed") is True
 

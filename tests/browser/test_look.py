@@ -48,7 +48,7 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, server: Server, address
     page = context.new_page()
     page.goto(address)
     page.wait_for_load_state("load")
-    page.wait_for_function("[...document.querySelectorAll('.plot')].every(plot => plot.data)")
+    page.wait_for_function("() => [...document.querySelectorAll('.plot')].every(plot => plot.data)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 19, 24)"
     context.close()
@@ -64,7 +64,7 @@ def test_the_theme_is_switched_kept_and_reaches_the_figures(page: Page) -> None:
     cell = page.locator("#confusion-val .heatmap-label text").first
     expect(cell).to_be_visible()
     page.locator("[data-theme-toggle]").click()
-    page.wait_for_function(f"{colour} !== {light!r}")
+    page.wait_for_function(f"() => {colour} !== {light!r}")
     expect(cell).to_have_css("fill", "rgb(231, 235, 241)")
     background = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(background)

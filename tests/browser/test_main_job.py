@@ -58,7 +58,7 @@ def test_two_runs_are_launched_from_the_form_watched_live_and_compared(
     wait_for_points(visit, "accuracy", "val_accuracy", EPOCHS)
     chip = visit.locator("#run-head .chip")
     expect(chip).to_have_text("Succeeded", timeout=FINISHED_WITHIN_MS)
-    visit.wait_for_function("document.getElementById('confusion-val')?.data !== undefined")
+    visit.wait_for_function("() => document.getElementById('confusion-val')?.data !== undefined")
     counts = visit.evaluate("window.counts")
     assert counts == sorted(counts)
     assert len(set(counts)) >= 3, "the curve did not grow before our eyes"

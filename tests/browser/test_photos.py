@@ -99,7 +99,7 @@ def test_a_zip_of_photos_becomes_a_classifier_that_is_tried(
     expect(visit.locator(".tryit-shares tbody tr")).to_have_count(2)
     visit.get_by_label("Grad-CAM").check()
     wait_for(visit, f"[data-image='val-{best}'][data-show=gradcam]")
-    visit.wait_for_function("document.querySelector('[data-heat]').naturalWidth > 0")
+    visit.wait_for_function("() => document.querySelector('[data-heat]').naturalWidth > 0")
     expect(visit.locator(".tryit-words")).to_contain_text("Bright is what spoke for")
     expect(visit.locator("#try .notice-bad")).to_have_count(0)
     visit.locator("#try").screenshot(path=tmp_path / "grad-cam.png")

@@ -28,7 +28,7 @@ def test_a_cell_is_clicked_and_images_are_looked_at(page: Page, server: Server) 
     expect(page.locator("#cell-title")).to_have_text("0 taken for 1: 9")
     expect(page.locator("#cell .shot")).to_have_count(9)
     assert "cell=" in page.url
-    page.wait_for_function("document.getElementById('confusion-val')?.data !== undefined")
+    page.wait_for_function("() => document.getElementById('confusion-val')?.data !== undefined")
     page.evaluate(
         "document.getElementById('confusion-val').emit('plotly_click',"
         " {points: [{data: document.getElementById('confusion-val').data[0], x: 5, y: 5}]})"
@@ -60,7 +60,7 @@ def test_a_run_that_ends_shows_all_of_it_without_a_reload(page: Page, server: Se
         run.tell(said.Resources(time=now + second, memory_bytes=2**30, cpu_percent=150.0))
     expect(page.locator("#resources")).to_be_visible()
     page.wait_for_function(
-        "document.getElementById('resource-memory_bytes')?.data?.[0].y.includes(1)"
+        "() => document.getElementById('resource-memory_bytes')?.data?.[0].y.includes(1)"
     )
     page.locator("#wish-count").fill("7")
     run.epoch(1)

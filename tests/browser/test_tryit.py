@@ -122,7 +122,7 @@ def test_an_image_is_dropped_pasted_or_chosen_and_classified(page: Page) -> None
     expect(page.locator(".tryit-verdict")).to_contain_text("light")
     expect(page.locator(".tryit-shares tbody tr")).to_have_count(2)
     expect(page.locator(".tryit-picture figcaption")).to_contain_text("chosen.png")
-    page.wait_for_function("document.querySelector('.tryit-stack img').naturalWidth === 16")
+    page.wait_for_function("() => document.querySelector('.tryit-stack img').naturalWidth === 16")
     for event, name in (("drop", "dropped.png"), ("paste", "pasted.png")):
         send_files(page, event, [(name, png("black"))])
         expect(page.locator(".tryit-picture figcaption")).to_contain_text(name, timeout=LONG_MS)
