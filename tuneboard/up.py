@@ -74,12 +74,11 @@ def stopped_by_signals() -> Iterator[None]:
 
     Meant for a command's whole body, in the main thread.
     """
-    is_leaving = False
+    _asked.clear()
 
     def interrupt(*_: object) -> None:
-        nonlocal is_leaving
-        if not is_leaving:  # a second one would break into the unwinding of the first
-            is_leaving = True
+        if not _asked:  # a second one would break into the unwinding of the first
+            _asked.append(True)
             raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in _STOPPING}
@@ -93,8 +92,10 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 def wait_for_ever() -> None:
-    """Sleep until a signal raises something."""
-    threading.Event().wait()
+    """Sleep until a signal raises something, or was asked to leave where that was lost."""
+    while not _asked:
+        time.sleep(_LOOK_S)
+    raise KeyboardInterrupt
 
 
 def is_answering(settings: Settings) -> bool:
@@ -111,6 +112,9 @@ def is_answering(settings: Settings) -> bool:
         return False
 
 
+_LOOK_S = 0.5
+_asked: list[bool] = []
+"""Not empty once a signal has come; a list, since a handler may take no lock."""
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
